@@ -1,0 +1,3 @@
+//! The B4AE node and command line.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! B4AE for Tokio: an endpoint, peers, messages.

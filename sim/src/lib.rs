@@ -1,0 +1,1 @@
+//! Deterministic simulation of B4AE networks: hosts, links, faults, an observer.
