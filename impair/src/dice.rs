@@ -126,6 +126,18 @@ mod tests {
         assert_ne!(one, fates(&all(), 1, 0, Direction::Down));
     }
 
+    /// A seed in a bug report must mean the same tomorrow.
+    #[test]
+    fn a_seed_means_the_same_for_good() {
+        let lost = |client, direction| {
+            let fates = fates(&all(), 42, client, direction);
+            fates.iter().enumerate().filter(|(_, f)| f.lost).map(|(i, _)| i).take(4).collect::<Vec<_>>()
+        };
+        assert_eq!(lost(0, Direction::Up), [21, 34, 49, 139]);
+        assert_eq!(lost(7, Direction::Down), [47, 75, 94, 114]);
+        assert_eq!(fates(&all(), 42, 0, Direction::Up).iter().filter(|f| f.lost).count(), 5071);
+    }
+
     #[test]
     fn shares_are_what_was_asked() {
         let fates = fates(&all(), 7, 3, Direction::Down);

@@ -187,11 +187,14 @@ mod tests {
         for i in 0..200u8 {
             lane.push(start + MS * u32::from(i), &[i]);
         }
+        let mut longest = Duration::ZERO;
         for (i, (delay, datagram)) in (0u8..).zip(drain(&mut lane, start)) {
             assert_eq!(datagram, [i]);
             let least = MS * u32::from(i) + 50 * MS;
             assert!(delay >= least && delay < least + 5 * MS, "{delay:?}, asked at least {least:?}");
+            longest = longest.max(delay.saturating_sub(least));
         }
+        assert!(longest > 4 * MS, "no jitter above {longest:?} in 200 datagrams");
     }
 
     #[test]
