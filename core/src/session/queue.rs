@@ -14,7 +14,7 @@ use crate::wire::cell::{Ack, DATA_LEN, Fragment};
 const IN_FLIGHT: usize = 200;
 /// A cell is lost once this many sent after it have arrived.
 const REORDER: u64 = 16;
-const FIRST_RTO: Duration = Duration::from_millis(1000);
+const FIRST_RTO: Duration = Duration::from_secs(1);
 const MIN_RTO: Duration = Duration::from_millis(20);
 const MAX_RTO: Duration = Duration::from_secs(60);
 
