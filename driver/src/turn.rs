@@ -56,6 +56,14 @@ enum Phase {
     },
 }
 
+/// What a turn did to a stop.
+enum Stop {
+    Still,
+    /// Something became of it that the next exchange has to tell.
+    Moved,
+    Complete,
+}
+
 /// The engine with everything around it, driven by a runtime: [`turn`](Self::turn), wait, [`receive`](Self::receive) if
 /// the socket is readable, and again. Dropping it stops the endpoint.
 pub struct Driver {
@@ -165,6 +173,10 @@ impl Driver {
             self.outbox.send_due(departure!(self));
         }
 
+        // Before the exchange, since sealing a cell may end a session or make room in its queue.
+        self.outbox.collect(&mut self.engine, departure!(self));
+        self.outbox.send_due(departure!(self));
+
         let Self { engine, outbox, links, .. } = self;
         let via = departure!(self);
         let found = links.exchange(engine, now, || outbox.send_due(via));
@@ -176,7 +188,11 @@ impl Driver {
         }
         self.outbox.collect(&mut self.engine, departure!(self));
         self.outbox.send_due(departure!(self));
-        if stop { Turn::Stop } else { self.until(now, found.look) }
+        match stop {
+            Stop::Complete => Turn::Stop,
+            Stop::Moved => self.until(now, Look::More),
+            Stop::Still => self.until(now, found.look),
+        }
     }
 
     /// Takes in what has arrived. `Ok` when there may be more, `WouldBlock` when there is not; another error when the
@@ -223,30 +239,28 @@ impl Driver {
         }
     }
 
-    /// Moves a stop along, and tells when it is complete.
-    fn advance_stop(&mut self, now: Instant, asked: Option<Instant>) -> bool {
+    fn advance_stop(&mut self, now: Instant, asked: Option<Instant>) -> Stop {
         match (&mut self.phase, asked) {
             (_, None) => {}
             (Phase::Running, Some(deadline)) => {
                 self.phase = Phase::Closing { deadline };
                 self.links.begin_close();
+                return Stop::Moved;
             }
             (Phase::Closing { deadline } | Phase::Draining { deadline }, Some(asked)) => *deadline = asked,
         }
         match self.phase {
-            Phase::Running => false,
             Phase::Closing { deadline } | Phase::Draining { deadline } if now >= deadline => {
                 self.engine.shutdown(now, Shutdown::Now);
-                true
+                Stop::Complete
             }
-            Phase::Closing { deadline } => {
-                if self.links.is_handed_over() {
-                    self.engine.shutdown(now, Shutdown::Flush(deadline));
-                    self.phase = Phase::Draining { deadline };
-                }
-                false
+            Phase::Closing { deadline } if self.links.is_handed_over() => {
+                self.engine.shutdown(now, Shutdown::Flush(deadline));
+                self.phase = Phase::Draining { deadline };
+                Stop::Moved
             }
-            Phase::Draining { .. } => self.engine.is_drained() && self.outbox.next_due().is_none(),
+            Phase::Draining { .. } if self.engine.is_drained() && self.outbox.next_due().is_none() => Stop::Complete,
+            Phase::Running | Phase::Closing { .. } | Phase::Draining { .. } => Stop::Still,
         }
     }
 
@@ -260,8 +274,8 @@ impl Driver {
             Phase::Running => None,
             Phase::Closing { deadline } | Phase::Draining { deadline } => Some(deadline),
         };
-        let next = [self.engine.poll_timeout(), self.outbox.next_due(), look, deadline].into_iter().flatten().min();
-        next.map_or(Turn::Idle, |at| Turn::Sleep(self.clock.to_std(at)))
+        let next = [self.engine.poll_timeout(), self.outbox.next_due(), self.links.next_due(), look, deadline];
+        next.into_iter().flatten().min().map_or(Turn::Idle, |at| Turn::Sleep(self.clock.to_std(at)))
     }
 }
 
