@@ -77,41 +77,46 @@ impl Links {
         let mut wake = ToWake::default();
         let mut found = self.take(engine, now);
         between();
+        // What ends makes room for what begins, and so comes first.
+        let (known, new): (Vec<_>, Vec<_>) =
+            mem::take(&mut self.dirty).into_iter().partition(|it| it.id.get().is_some());
+        self.wanted.extend(known.iter().filter_map(|shared| shared.id.get()));
+        found.look = found.look.max(self.settle(engine, &mut wake, &mut between));
         for connect in mem::take(&mut self.connects) {
             self.connect(engine, now, connect);
             between();
         }
-        for shared in mem::take(&mut self.dirty) {
+        for shared in new {
             match shared.id.get() {
                 Some(id) => _ = self.wanted.insert(*id),
                 None => shared.unmark(),
             }
         }
-        // Taking the last message of a session, or closing it, brings forth events.
-        for round in 0.. {
-            let more = self.take_events(engine);
-            if self.wanted.is_empty() {
-                break;
-            }
-            if round == ROUNDS {
-                found.look = Look::More;
-                break;
-            }
-            for id in mem::take(&mut self.wanted) {
-                between();
-                found.look = found.look.max(self.look(engine, id, &mut wake));
-            }
-            if more {
-                found.look = Look::More;
-                break;
-            }
-        }
+        found.look = found.look.max(self.settle(engine, &mut wake, &mut between));
         self.wanted.append(&mut self.unfinished);
         found.look = found.look.max(self.tell_refused(&mut wake)).max(self.offer_incoming(&mut wake));
         self.refresh_stats(engine, now);
         between();
         wake.wake();
         found
+    }
+
+    /// Takes events, and looks at the sessions they are about, until there are none: taking the last message of a
+    /// session or closing it brings forth more.
+    fn settle(&mut self, engine: &mut Engine, wake: &mut ToWake, between: &mut impl FnMut()) -> Look {
+        let mut found = Look::Done;
+        for _ in 0..ROUNDS {
+            let more = self.take_events(engine);
+            let wanted = mem::take(&mut self.wanted);
+            if wanted.is_empty() && !more {
+                return found;
+            }
+            for id in wanted {
+                between();
+                found = found.max(self.look(engine, id, wake));
+            }
+        }
+        Look::More
     }
 
     /// Takes the engine's events, up to a number, and tells whether there are more.
