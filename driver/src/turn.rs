@@ -12,7 +12,7 @@ use zeroize::Zeroizing;
 use crate::handle::Handle;
 use crate::jobs::{Done, JobPool};
 use crate::link::Look;
-use crate::links::Links;
+use crate::links::{Found, Links};
 use crate::mailbox::Mailbox;
 use crate::outbox::{Departure, Outbox};
 use crate::socket::{Receiver, Socket};
@@ -35,6 +35,8 @@ pub enum Turn {
 const RECEIVE_CALLS: usize = 8;
 /// Errors in a row after which the socket is left alone for a moment.
 const RECEIVE_ERRORS: usize = 8;
+/// How often in a row the application may be put off for a cell that is about to be due.
+const POSTPONED: u8 = 3;
 /// When to come back to a lock that an application thread held.
 const LOCKED: Duration = Duration::from_micros(200);
 /// How often the engine is told the wall clock.
@@ -76,6 +78,7 @@ pub struct Driver {
     jobs: JobPool,
     waker: Option<Waker>,
     phase: Phase,
+    postponed: u8,
     next_wall: Instant,
     next_reseed: Instant,
     mailbox: Arc<Mailbox>,
@@ -126,6 +129,7 @@ impl Driver {
             jobs,
             waker: None,
             phase: Phase::Running,
+            postponed: 0,
             next_wall: now + WALL_EVERY,
             next_reseed: now + RESEED_EVERY,
             links: Links::new(Arc::clone(&mailbox)),
@@ -177,9 +181,7 @@ impl Driver {
         self.outbox.collect(&mut self.engine, departure!(self));
         self.outbox.send_due(departure!(self));
 
-        let Self { engine, outbox, links, .. } = self;
-        let via = departure!(self);
-        let found = links.exchange(engine, now, || outbox.send_due(via));
+        let found = self.exchange(now);
         let stop = self.advance_stop(now, found.stop);
 
         while self.jobs.has_room() {
@@ -209,7 +211,9 @@ impl Driver {
                 engine.handle_datagram(via.clock.now(), path, datagram);
             });
             match received {
-                Ok(()) => {}
+                Ok(true) => {}
+                // What arrives from here on makes the socket readable anew.
+                Ok(false) => return Err(io::ErrorKind::WouldBlock.into()),
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => return Err(e),
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
                 Err(e) => {
@@ -223,6 +227,19 @@ impl Driver {
             }
         }
         Ok(())
+    }
+
+    /// Exchanges with the application, unless a cell is about to be due: what the application does takes time, tasks to be
+    /// woken most of all, and must not show in when the cell leaves.
+    fn exchange(&mut self, now: Instant) -> Found {
+        if self.outbox.is_near(now) && self.postponed < POSTPONED {
+            self.postponed += 1;
+            return Found { look: Look::Done, stop: None };
+        }
+        self.postponed = 0;
+        let Self { engine, outbox, links, .. } = self;
+        let via = departure!(self);
+        links.exchange(engine, now, || outbox.send_due(via))
     }
 
     fn tell_clocks(&mut self, now: Instant) {
