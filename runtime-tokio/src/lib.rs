@@ -1,1 +1,10 @@
 //! B4AE for Tokio: an endpoint, peers, messages.
+
+mod endpoint;
+mod peer;
+
+pub use b4ae_driver::{
+    BindError, Closed, ConnectError, EndpointConfig, EndpointStats, Pacing, Placement, SendError, Stopped,
+};
+pub use endpoint::Endpoint;
+pub use peer::Peer;
