@@ -95,6 +95,11 @@ impl EndpointConfig {
         self.placement
     }
 
+    /// Whether real-time priority is asked for.
+    pub const fn asked_real_time(&self) -> bool {
+        self.real_time
+    }
+
     /// The modes `connect` offers.
     pub const fn offered(&self) -> ModePolicy {
         self.offer

@@ -2,6 +2,8 @@
 
 mod endpoint;
 mod peer;
+mod task;
+mod timer;
 
 pub use b4ae_driver::{
     BindError, Closed, ConnectError, EndpointConfig, EndpointStats, Pacing, Placement, SendError, Stopped,

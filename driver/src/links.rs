@@ -1,0 +1,262 @@
+//! The loop's side of all sessions.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::mem;
+use std::ops::Bound;
+use std::sync::Arc;
+use std::time::Duration;
+
+use b4ae_core::{ConnectError, Engine, Event, Instant, SessionId};
+
+use crate::link::{Link, Look};
+use crate::mailbox::{BACKLOG, Connect, Mailbox};
+use crate::peer::{End, Open, Shared};
+use crate::sync::{ToWake, lock, try_lock};
+
+/// Events taken before cells get their turn again.
+const EVENTS: usize = 256;
+/// How often the sessions' numbers are copied for their handles.
+const STATS_EVERY: Duration = Duration::from_millis(100);
+/// Sessions whose numbers are copied in one turn.
+const STATS_A_TURN: usize = 16;
+
+/// All sessions, and what waits on either side. Dropping it is how the application learns that the loop has ended.
+pub(crate) struct Links {
+    mailbox: Arc<Mailbox>,
+    by_id: BTreeMap<SessionId, Link>,
+    /// Sessions to look at.
+    wanted: BTreeSet<SessionId>,
+    connects: VecDeque<Connect>,
+    dirty: Vec<Arc<Shared>>,
+    /// Sessions the engine did not open, whose handles do not know yet.
+    refused: Vec<(Arc<Shared>, ConnectError)>,
+    /// Sessions of others, on their way to the backlog.
+    incoming: VecDeque<SessionId>,
+    closing: bool,
+    stats_done: Option<Instant>,
+    stats_next: Option<SessionId>,
+}
+
+/// What an exchange found.
+pub(crate) struct Found {
+    /// Whether to come back soon.
+    pub(crate) look: Look,
+    /// The deadline of a requested stop.
+    pub(crate) stop: Option<Instant>,
+}
+
+impl Links {
+    pub(crate) fn new(mailbox: Arc<Mailbox>) -> Self {
+        Self {
+            mailbox,
+            by_id: BTreeMap::new(),
+            wanted: BTreeSet::new(),
+            connects: VecDeque::new(),
+            dirty: Vec::new(),
+            refused: Vec::new(),
+            incoming: VecDeque::new(),
+            closing: false,
+            stats_done: None,
+            stats_next: None,
+        }
+    }
+
+    /// One exchange between the engine and the handles. `between` is called between any two pieces of work, so that a
+    /// due cell waits for one piece at most.
+    pub(crate) fn exchange(&mut self, engine: &mut Engine, now: Instant, mut between: impl FnMut()) -> Found {
+        let mut wake = ToWake::default();
+        let mut found = self.take(engine);
+        between();
+        for connect in mem::take(&mut self.connects) {
+            self.connect(engine, now, connect);
+            between();
+        }
+        for shared in mem::take(&mut self.dirty) {
+            match shared.id.get() {
+                Some(id) => _ = self.wanted.insert(*id),
+                None => shared.unmark(),
+            }
+        }
+        for taken in 0.. {
+            if taken == EVENTS {
+                found.look = Look::More;
+                break;
+            }
+            let Some(event) = engine.poll_event() else { break };
+            self.on_event(engine, event);
+        }
+        for id in mem::take(&mut self.wanted) {
+            between();
+            let Some(link) = self.by_id.get_mut(&id) else { continue };
+            let look = link.look(engine, &mut wake);
+            if look != Look::Done {
+                self.wanted.insert(id);
+                found.look = found.look.max(look);
+            } else if link.is_over() {
+                self.by_id.remove(&id);
+            }
+        }
+        found.look = found.look.max(self.tell_refused(&mut wake)).max(self.offer_incoming(&mut wake));
+        self.refresh_stats(engine, now);
+        between();
+        wake.wake();
+        found
+    }
+
+    /// Closes every session, those that are still to come included.
+    pub(crate) fn begin_close(&mut self) {
+        self.closing = true;
+        for (id, link) in &mut self.by_id {
+            link.begin_close();
+            self.wanted.insert(*id);
+        }
+    }
+
+    /// Whether the engine has all that was queued, and knows that every session is to close.
+    pub(crate) fn is_handed_over(&self) -> bool {
+        self.by_id.values().all(Link::is_handed_over)
+    }
+
+    fn take(&mut self, engine: &Engine) -> Found {
+        let metrics = engine.metrics();
+        let Some(mut state) = try_lock(&self.mailbox.state) else { return Found { look: Look::Locked, stop: None } };
+        state.metrics = metrics;
+        mem::swap(&mut state.connects, &mut self.connects);
+        mem::swap(&mut state.dirty, &mut self.dirty);
+        Found { look: Look::Done, stop: state.stop }
+    }
+
+    fn connect(&mut self, engine: &mut Engine, now: Instant, connect: Connect) {
+        match engine.connect(now, connect.path, &connect.peer, connect.modes) {
+            Ok(id) => {
+                // Set once, here: the engine hands out an id once.
+                _ = connect.shared.id.set(id);
+                self.insert(id, connect.shared);
+            }
+            Err(error) => self.refused.push((connect.shared, error)),
+        }
+    }
+
+    fn insert(&mut self, id: SessionId, shared: Arc<Shared>) -> &mut Link {
+        self.wanted.insert(id);
+        let link = self.by_id.entry(id).or_insert_with(|| Link::new(id, shared));
+        if self.closing {
+            link.begin_close();
+        }
+        link
+    }
+
+    fn on_event(&mut self, engine: &mut Engine, event: Event) {
+        let (Event::Incoming(id)
+        | Event::Established(id)
+        | Event::Readable(id)
+        | Event::Writable(id)
+        | Event::PathChanged(id)
+        | Event::Delivered(id, _)
+        | Event::Closed(id, _)) = event
+        else {
+            return;
+        };
+        if let Event::Incoming(id) = event {
+            self.on_incoming(engine, id);
+        }
+        let Some(link) = self.by_id.get_mut(&id) else { return };
+        match event {
+            Event::Established(_) => {
+                if let Ok(session) = engine.session(id)
+                    && let (Some(peer), Some(mode)) = (session.peer(), session.mode())
+                {
+                    link.on_open(Open { peer, mode }, session.path().remote());
+                }
+            }
+            Event::PathChanged(_) => {
+                if let Ok(session) = engine.session(id) {
+                    link.on_path(session.path().remote());
+                }
+            }
+            Event::Writable(_) => link.on_writable(),
+            Event::Delivered(_, message) => link.on_delivered(message),
+            Event::Closed(_, reason) => link.on_closed(reason),
+            _ => {}
+        }
+        self.wanted.insert(id);
+    }
+
+    fn on_incoming(&mut self, engine: &mut Engine, id: SessionId) {
+        let Ok(session) = engine.session(id) else { return };
+        let (Some(peer), Some(mode)) = (session.peer(), session.mode()) else { return };
+        let remote = session.path().remote();
+        let shared = Shared::new(Arc::clone(&self.mailbox), remote, Some(Open { peer, mode }));
+        _ = shared.id.set(id);
+        self.insert(id, Arc::new(shared));
+        self.incoming.push_back(id);
+    }
+
+    /// Puts sessions of others where `accept` finds them; one that finds no room is closed.
+    fn offer_incoming(&mut self, wake: &mut ToWake) -> Look {
+        if self.incoming.is_empty() {
+            return Look::Done;
+        }
+        let Some(mut state) = try_lock(&self.mailbox.state) else { return Look::Locked };
+        let mut look = Look::Done;
+        for id in self.incoming.drain(..) {
+            let Some(link) = self.by_id.get_mut(&id) else { continue };
+            if state.backlog.len() >= BACKLOG {
+                // Sessions that ended unaccepted, and brought nothing, need not be accepted any more.
+                state.backlog.retain(|shared| try_lock(&shared.state).is_none_or(|peer| peer.is_worth_accepting()));
+            }
+            if state.backlog.len() < BACKLOG {
+                state.backlog.push_back(Arc::clone(link.shared()));
+            } else {
+                link.begin_close();
+                self.wanted.insert(id);
+                look = Look::More;
+            }
+        }
+        state.accepters.drain_into(wake);
+        look
+    }
+
+    fn tell_refused(&mut self, wake: &mut ToWake) -> Look {
+        self.refused.retain(|(shared, error)| match try_lock(&shared.state) {
+            Some(mut state) => {
+                state.finish(End::Refused(*error), wake);
+                false
+            }
+            None => true,
+        });
+        if self.refused.is_empty() { Look::Done } else { Look::Locked }
+    }
+
+    fn refresh_stats(&mut self, engine: &mut Engine, now: Instant) {
+        if self.stats_next.is_none() && self.stats_done.is_some_and(|done| now - done < STATS_EVERY) {
+            return;
+        }
+        let from = self.stats_next.take().map_or(Bound::Unbounded, Bound::Excluded);
+        let mut copied = 0;
+        for (id, link) in self.by_id.range((from, Bound::Unbounded)).take(STATS_A_TURN) {
+            link.refresh_stats(engine);
+            copied += 1;
+            self.stats_next = Some(*id);
+        }
+        if copied < STATS_A_TURN {
+            self.stats_next = None;
+            self.stats_done = Some(now);
+        }
+    }
+}
+
+impl Drop for Links {
+    fn drop(&mut self) {
+        let (left, mut wake) = self.mailbox.mark_stopped();
+        for link in self.by_id.values_mut() {
+            link.abandon(&mut wake);
+        }
+        let waiting = mem::take(&mut self.connects).into_iter().map(|connect| connect.shared);
+        let refused = mem::take(&mut self.refused).into_iter().map(|(shared, _)| shared);
+        for shared in left.into_iter().chain(waiting).chain(refused).chain(mem::take(&mut self.dirty)) {
+            lock(&shared.state).finish(End::Stopped, &mut wake);
+        }
+        wake.wake();
+    }
+}
