@@ -64,8 +64,8 @@ pub(crate) struct Keygen {
     /// Where to write the key file [default: identity.key in b4ae's data directory]
     #[arg(short, long, value_name = "FILE", env = "B4AE_KEY")]
     pub(crate) output: Option<PathBuf>,
-    /// Seal it under a passphrase: asked for twice, or taken from B4AE_PASSPHRASE
-    #[arg(long)]
+    /// Seal it under a passphrase
+    #[arg(long, help = "Seal it under a passphrase: asked for twice, or taken from B4AE_PASSPHRASE")]
     pub(crate) passphrase: bool,
     /// Seal it under the passphrase in this file, which must be readable by this user alone
     #[arg(long, value_name = "FILE")]
@@ -81,8 +81,12 @@ pub(crate) struct KeyArgs {
     /// The key file [default: identity.key in b4ae's data directory]
     #[arg(short, long, value_name = "FILE", env = "B4AE_KEY")]
     pub(crate) key: Option<PathBuf>,
-    /// The file with the key file's passphrase, if it has one; else B4AE_PASSPHRASE, else it is asked for
-    #[arg(long, value_name = "FILE")]
+    /// The file with the key file's passphrase
+    #[arg(
+        long,
+        value_name = "FILE",
+        help = "The file with the key file's passphrase, if it has one; else B4AE_PASSPHRASE, else it is asked for"
+    )]
     pub(crate) passphrase_file: Option<PathBuf>,
 }
 

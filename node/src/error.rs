@@ -2,10 +2,10 @@
 
 use std::fmt;
 use std::io;
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use b4ae_core::{ConfigError, ParseError};
+use b4ae_tokio::BindError;
 
 /// The exit codes, for `--help`. They are part of the interface: a number never changes its meaning.
 pub(crate) const EXIT_CODES: &str = "\
@@ -63,8 +63,8 @@ pub(crate) enum Error {
     NoCommonMode { peer: String, offered: &'static str },
     /// The other side is not the peer.
     NotThePeer(String),
-    /// The listening address cannot be bound.
-    Listen { address: SocketAddr, source: io::Error },
+    /// The endpoint cannot be made, in most cases because its address cannot be bound.
+    Bind(BindError),
     /// The session ended, or time ran out, with messages unconfirmed.
     NotDelivered { peer: String, why: String, confirmed: u64, handed_over: u64 },
     /// A message is longer than the limit, in bytes.
@@ -89,7 +89,6 @@ impl Error {
     /// The process's exit code.
     pub(crate) fn exit_code(&self) -> u8 {
         match self {
-            Self::Io { .. } => 1,
             Self::Usage(_) | Self::Config(_) => 2,
             Self::Address { .. } => 3,
             Self::KeyMissing(_)
@@ -103,7 +102,13 @@ impl Error {
             Self::Unreachable(_) | Self::Resolve { .. } => 6,
             Self::NoCommonMode { .. } => 7,
             Self::NotThePeer(_) => 8,
-            Self::Listen { .. } => 9,
+            Self::Bind(
+                BindError::InUse { .. }
+                | BindError::Denied { .. }
+                | BindError::Unavailable { .. }
+                | BindError::Socket { .. },
+            ) => 9,
+            Self::Io { .. } | Self::Bind(_) => 1,
             Self::NotDelivered { .. } => 10,
             Self::TooLong { .. } => 11,
             Self::Verdict(_) => 12,
@@ -113,7 +118,7 @@ impl Error {
     /// What the reader can do about it.
     pub(crate) fn advice(&self) -> Option<String> {
         let advice = match self {
-            Self::Io { .. } | Self::Config(_) | Self::KeyIo { .. } | Self::Verdict(_) => return None,
+            Self::Io { .. } | Self::Config(_) | Self::KeyIo { .. } | Self::Bind(_) | Self::Verdict(_) => return None,
             Self::Usage(_) => "see `b4ae help`".into(),
             Self::Address { .. } => {
                 "an address looks like b4ae://host:port#fingerprint, and `b4ae id` on the other machine prints it; in \
@@ -149,10 +154,6 @@ impl Error {
             Self::NotThePeer(_) => "if the peer lists whom it allows, ask its operator to add this identity's \
                                     fingerprint (`b4ae id`); otherwise something else sits at its address"
                 .into(),
-            Self::Listen { source, .. } if source.kind() == io::ErrorKind::AddrInUse => {
-                "stop the program that has it, or choose another port with --listen".into()
-            }
-            Self::Listen { .. } => "choose an address of this machine, and a port you may use, with --listen".into(),
             Self::NotDelivered { .. } => "what was not confirmed may or may not have arrived; send it again".into(),
             Self::TooLong { .. } => "split it".into(),
         };
@@ -190,12 +191,12 @@ impl fmt::Display for Error {
                 f,
                 "the handshake with {peer} failed: it does not allow this identity, or what answered is not the peer"
             ),
-            Self::Listen { address, source } => write!(f, "cannot listen on {address}: {source}"),
+            Self::Bind(source) => source.fmt(f),
             Self::NotDelivered { peer, why, confirmed, handed_over } => {
                 write!(f, "{confirmed} of {handed_over} messages to {peer} were confirmed, then: {why}")
             }
             Self::TooLong { what, max } => write!(f, "{what} is longer than a message may be ({max} bytes)"),
-            Self::Verdict(what) => f.write_str(what),
+            Self::Verdict(what) => write!(f, "the demo failed: {what}"),
         }
     }
 }

@@ -28,8 +28,6 @@ pub(crate) enum Invalid {
     Format,
     /// It asks for more work than any key file of ours.
     Cost,
-    /// The keys are sealed and no passphrase was given.
-    Sealed,
     /// The passphrase does not open it.
     Passphrase,
 }
@@ -199,7 +197,7 @@ mod tests {
     }
 
     fn refused(file: &[u8]) -> Option<Invalid> {
-        decode::<Invalid>(file, || Err(Invalid::Sealed)).err()
+        decode::<Invalid>(file, || Err(Invalid::Passphrase)).err()
     }
 
     fn with_cost(cost: Cost) -> Vec<u8> {
@@ -226,7 +224,7 @@ mod tests {
         let bytes = BASE64.decode(line).unwrap();
         assert!(!bytes.windows(8).any(|w| w == [7; 8] || w == [9; 8]));
         assert_eq!(open(&file, b"wrong").err(), Some(Invalid::Passphrase));
-        assert_eq!(refused(&file), Some(Invalid::Sealed));
+        assert_eq!(refused(&file), Some(Invalid::Passphrase));
     }
 
     #[test]
@@ -259,7 +257,7 @@ mod tests {
         ] {
             assert_eq!(refused(&with_cost(cost)), Some(Invalid::Cost), "{cost:?}");
         }
-        assert_eq!(refused(&with_cost(MOST)), Some(Invalid::Sealed));
+        assert_eq!(refused(&with_cost(MOST)), Some(Invalid::Passphrase));
     }
 
     #[test]

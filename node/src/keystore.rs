@@ -53,7 +53,7 @@ pub(crate) fn load(path: &Path, passphrase_file: Option<&Path>) -> Result<Secret
         Refused::Passphrase(error) => error,
         Refused::File(Invalid::Cost) => Error::KeyCost(path.into()),
         Refused::File(Invalid::Passphrase) => Error::PassphraseWrong(path.into()),
-        Refused::File(Invalid::Format | Invalid::Sealed) => Error::KeyFormat(path.into()),
+        Refused::File(Invalid::Format) => Error::KeyFormat(path.into()),
     })
 }
 

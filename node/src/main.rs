@@ -3,12 +3,17 @@
 mod address;
 mod cli;
 mod commands;
+mod demo;
 mod error;
 mod identity;
+mod input;
 mod keyfile;
 mod keystore;
+mod net;
 mod output;
 mod passphrase;
+mod progress;
+mod signal;
 
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -21,7 +26,10 @@ fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Keygen(args) => commands::keygen::run(&args),
         Command::Id(args) => commands::id::run(&args),
-        Command::Serve(_) | Command::Send(_) | Command::Chat(_) | Command::Demo(_) => Ok(()),
+        Command::Serve(args) => commands::serve::run(&args),
+        Command::Send(args) => commands::send::run(&args),
+        Command::Chat(args) => commands::chat::run(&args),
+        Command::Demo(args) => commands::demo::run(&args),
     };
     let Err(error) = done else { return ExitCode::SUCCESS };
     // Standard error may be closed; the exit code still tells.

@@ -15,14 +15,11 @@ const RESET: &str = "\x1b[0m";
 /// Prints fingerprint, address and QR code.
 pub(crate) fn run(args: &Id) -> Result<(), Error> {
     let peer = identity::load(&args.key)?.peer_id();
-    let host = match &args.host {
-        Some(host) => host.clone(),
-        None => {
-            let host = address::outward();
-            eprintln!("b4ae: the host {host} is this machine's own idea; --host names what others reach it at");
-            host
-        }
-    };
+    let host = args.host.clone().unwrap_or_else(|| {
+        let host = address::outward();
+        eprintln!("b4ae: the host {host} is this machine's own idea; --host names what others reach it at");
+        host
+    });
     let uri = address::uri(&host, args.port, peer)?.to_string();
     output::line(&format!("fingerprint  {peer}"))?;
     output::line(&format!("address      {uri}"))?;

@@ -1,0 +1,159 @@
+//! `b4ae send`: hand messages to a peer, and return once it has confirmed them.
+
+use std::cell::Cell;
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::path::Path;
+use std::time::Duration;
+
+use b4ae_core::{Limits, ModePolicy, PeerUri};
+use b4ae_tokio::{Closed, Endpoint, EndpointConfig, Peer, SendError};
+use tokio::time::timeout;
+
+use crate::cli::{ModeArg, Send};
+use crate::error::Error;
+use crate::input::Lines;
+use crate::{address, identity, net, progress, signal};
+
+/// How long the peer may take to learn that we are done, once everything is confirmed.
+const GOODBYE: Duration = Duration::from_secs(2);
+
+/// What to send.
+enum Source {
+    One(Vec<u8>),
+    Lines(Lines),
+}
+
+/// Sends what `args` name.
+pub(crate) fn run(args: &Send) -> Result<(), Error> {
+    let uri = address::parse(&args.uri)?;
+    let max = Limits::default().message;
+    let source = match (&args.file, &args.message) {
+        (Some(path), _) => Source::One(read(path, max)?),
+        (None, Some(text)) if text == "-" => {
+            Source::Lines(Lines::start(max).map_err(Error::io("reading standard input"))?)
+        }
+        (None, text) => Source::One(text.clone().unwrap_or_default().into_bytes()),
+    };
+    let identity = identity::load_or_ephemeral(&args.key)?;
+    let modes = net::modes(args.mode, &identity)?;
+    let limit = args.timeout.map(|seconds| Duration::from_secs(seconds.into()));
+    let config = net::client(args.traffic, limit)?;
+    let errand = Errand { uri, mode: args.mode, modes, limit, sent: Cell::new(None) };
+    net::run(async {
+        let endpoint = net::bind(EndpointConfig::new(identity, config)).await?;
+        let done = errand.run(&endpoint, source).await;
+        endpoint.close(if done.is_ok() { GOODBYE } else { Duration::ZERO }).await;
+        done
+    })
+}
+
+/// One peer, to be sent something.
+struct Errand {
+    uri: PeerUri,
+    mode: ModeArg,
+    modes: ModePolicy,
+    limit: Option<Duration>,
+    /// Messages handed over, once there is a session.
+    sent: Cell<Option<u64>>,
+}
+
+impl Errand {
+    async fn run(&self, endpoint: &Endpoint, source: Source) -> Result<(), Error> {
+        let work = async {
+            let connecting = net::connect(endpoint, &self.uri, self.mode, self.modes);
+            let peer = progress::during(format!("connecting to {}", self.place()), connecting).await?;
+            self.sent.set(Some(0));
+            let sending = self.deliver(&peer, source);
+            let done = progress::during(format!("sending to {}", self.place()), sending).await;
+            done.map_err(|failed| self.error(failed, endpoint))
+        };
+        let limited = async {
+            let Some(limit) = self.limit else { return work.await };
+            let gave_up = || self.cut_short(endpoint, format!("gave up after {} s, as asked", limit.as_secs()));
+            timeout(limit, work).await.unwrap_or_else(|_| Err(gave_up()))
+        };
+        tokio::select! {
+            done = limited => done,
+            stopped = signal::stop() => stopped.and_then(|()| Err(self.cut_short(endpoint, "interrupted".into()))),
+        }
+    }
+
+    /// Hands everything over and waits until the peer has confirmed it. What precedes a failure is still delivered.
+    async fn deliver(&self, peer: &Peer, source: Source) -> Result<(), Failed> {
+        let given = match source {
+            Source::One(message) => self.send(peer, message, "the message").await,
+            Source::Lines(mut lines) => self.send_lines(peer, &mut lines).await,
+        };
+        if let Err(Failed::Ended(_)) = given {
+            return given;
+        }
+        peer.flush().await?;
+        given
+    }
+
+    async fn send_lines(&self, peer: &Peer, lines: &mut Lines) -> Result<(), Failed> {
+        loop {
+            let line = tokio::select! {
+                line = lines.next() => line,
+                closed = peer.closed() => return Err(closed.into()),
+            };
+            match line {
+                None => return Ok(()),
+                Some(Ok(line)) => self.send(peer, line, "a line").await?,
+                Some(Err(refused)) => return Err(Failed::Other(refused.into())),
+            }
+        }
+    }
+
+    async fn send(&self, peer: &Peer, message: Vec<u8>, what: &str) -> Result<(), Failed> {
+        match peer.send(message).await {
+            Ok(_) => {
+                self.sent.set(self.sent.get().map(|sent| sent + 1));
+                Ok(())
+            }
+            Err(SendError::Closed(closed)) => Err(Failed::Ended(closed)),
+            Err(SendError::TooLong { max, .. }) => Err(Failed::Other(Error::TooLong { what: what.into(), max })),
+            Err(error) => Err(Failed::Other(Error::Io { doing: "sending".into(), source: io::Error::other(error) })),
+        }
+    }
+
+    fn error(&self, failed: Failed, endpoint: &Endpoint) -> Error {
+        match failed {
+            Failed::Ended(closed) => self.cut_short(endpoint, closed.to_string()),
+            Failed::Other(error) => error,
+        }
+    }
+
+    fn cut_short(&self, endpoint: &Endpoint, why: String) -> Error {
+        let Some(handed_over) = self.sent.get() else { return Error::Unreachable(self.place()) };
+        let confirmed = endpoint.stats().metrics.messages_delivered.min(handed_over);
+        Error::NotDelivered { peer: self.place(), why, confirmed, handed_over }
+    }
+
+    fn place(&self) -> String {
+        net::place(&self.uri)
+    }
+}
+
+/// Why sending stopped.
+enum Failed {
+    Ended(Closed),
+    Other(Error),
+}
+
+impl From<Closed> for Failed {
+    fn from(closed: Closed) -> Self {
+        Self::Ended(closed)
+    }
+}
+
+fn read(path: &Path, max: usize) -> Result<Vec<u8>, Error> {
+    let doing = || format!("reading {}", path.display());
+    let file = File::open(path).map_err(Error::io(doing()))?;
+    let mut bytes = Vec::new();
+    // One byte more than allowed tells a longer file from one that just fits, whatever its metadata say.
+    let limit = u64::try_from(max).unwrap_or(u64::MAX).saturating_add(1);
+    file.take(limit).read_to_end(&mut bytes).map_err(Error::io(doing()))?;
+    if bytes.len() > max { Err(Error::TooLong { what: path.display().to_string(), max }) } else { Ok(bytes) }
+}
