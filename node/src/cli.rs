@@ -20,18 +20,20 @@ pub(crate) const DEFAULT_PORT: u16 = 0xB4AE;
     max_term_width = 100,
     subcommand_required = true,
     arg_required_else_help = true,
-    after_help = "\
-Examples:
-  b4ae demo                                        see it work, in this terminal
-  b4ae keygen                                      make this machine's identity
-  b4ae serve                                       receive messages
-  b4ae send 'b4ae://host:46254#fingerprint' hello  send one",
-    after_long_help = EXIT_CODES
+    after_help = EXAMPLES,
+    after_long_help = format!("{EXAMPLES}\n\n{EXIT_CODES}")
 )]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
 }
+
+const EXAMPLES: &str = "\
+Examples:
+  b4ae demo                                        see it work, in this terminal
+  b4ae keygen                                      make this machine's identity
+  b4ae serve                                       receive messages
+  b4ae send 'b4ae://host:46254#fingerprint' hello  send one";
 
 /// What to do.
 #[derive(Debug, Subcommand)]

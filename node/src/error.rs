@@ -13,7 +13,7 @@ Exit codes:
    0  done
    1  the system failed a call (reading, writing, sockets)
    2  the command line is wrong
-   3  an address or fingerprint is not well-formed
+   3  an address is not well-formed
    4  the key file cannot be used
    5  the passphrase is wrong or missing
    6  the peer did not answer

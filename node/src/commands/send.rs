@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 use std::fs::File;
-use std::io::{self, Read as _};
+use std::io::{self, IsTerminal as _, Read as _};
 use std::path::Path;
 use std::time::Duration;
 
@@ -64,8 +64,14 @@ impl Errand {
             let connecting = net::connect(endpoint, &self.uri, self.mode, self.modes);
             let peer = progress::during(format!("connecting to {}", self.place()), connecting).await?;
             self.sent.set(Some(0));
+            // Whoever types the lines needs no spinner between them.
+            let typed = matches!(source, Source::Lines(_)) && io::stdin().is_terminal();
             let sending = self.deliver(&peer, source);
-            let done = progress::during(format!("sending to {}", self.place()), sending).await;
+            let done = if typed {
+                sending.await
+            } else {
+                progress::during(format!("sending to {}", self.place()), sending).await
+            };
             done.map_err(|failed| self.error(failed, endpoint))
         };
         let limited = async {
