@@ -14,15 +14,15 @@ use b4ae_driver::{Closed, PeerHandle, SendError};
 pub struct Peer {
     handle: PeerHandle,
     id: SessionId,
-    peer_id: PeerId,
+    fingerprint: PeerId,
     mode: Mode,
 }
 
 impl Peer {
     /// `None` unless the session is or was open.
     pub(crate) fn new(handle: PeerHandle) -> Option<Self> {
-        let (id, peer_id, mode) = (handle.id()?, handle.peer_id()?, handle.mode()?);
-        Some(Self { handle, id, peer_id, mode })
+        let (id, fingerprint, mode) = (handle.id()?, handle.peer_id()?, handle.mode()?);
+        Some(Self { handle, id, fingerprint, mode })
     }
 
     /// Queues a message, waiting for room. Returns once the message is in the queue, not once it has arrived.
@@ -69,7 +69,7 @@ impl Peer {
 
     /// The peer's fingerprint.
     pub fn peer_id(&self) -> PeerId {
-        self.peer_id
+        self.fingerprint
     }
 
     /// The mode agreed on.

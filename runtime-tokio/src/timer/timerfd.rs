@@ -17,6 +17,8 @@ pub(crate) struct Timer {
 }
 
 impl Timer {
+    // The replacement is `unsafe` for the sake of types that give up their descriptor; an `OwnedFd` does not.
+    #[allow(deprecated)]
     pub(crate) fn new() -> io::Result<Self> {
         let fd = timerfd_create(TimerfdClockId::Monotonic, TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC)?;
         Ok(Self { fd: AsyncFd::with_interest(fd, Interest::READABLE)?, armed: None })
