@@ -19,7 +19,8 @@ pub(crate) fn entropy<const N: usize>() -> Result<Zeroizing<[u8; N]>, Error> {
 
 /// A new identity for both modes.
 pub(crate) fn generate() -> Result<(Identity, SecretIdentity), Error> {
-    Ok(Identity::generate(&Seed::new(*entropy()?)))
+    let secret = SecretIdentity::generate(&Seed::new(*entropy()?));
+    Ok((Identity::from_secret(&secret), secret))
 }
 
 /// The identity of the key file named by `args`, or of the default one.

@@ -5,9 +5,11 @@ use std::io;
 use std::time::Duration;
 
 use b4ae_core::{
-    Accept, CloseReason, Config, ConfigBuilder, ConfigError, Identity, Limits, ModePolicy, PeerUri, Traffic,
+    Accept, CloseReason, Config, ConfigBuilder, ConfigError, Identity, Limits, MessageId, ModePolicy, PeerUri, Traffic,
 };
 use b4ae_tokio::{BindError, ConnectError, Endpoint, EndpointConfig, Peer};
+
+use tokio::time::timeout;
 
 use crate::cli::{ModeArg, Profile, TrafficArgs};
 use crate::error::Error;
@@ -94,6 +96,16 @@ pub(crate) async fn connect(
         ConnectError::Failed(_) => Error::NotThePeer(place(uri)),
         error => Error::Io { doing: format!("connecting to {}", place(uri)), source: io::Error::other(error) },
     })
+}
+
+/// How many of the first `sent` messages the peer has confirmed without a gap.
+pub(crate) async fn confirmed(peer: &Peer, sent: u64) -> u64 {
+    let mut count = 0;
+    // No waiting: a confirmation that is there answers at once, whatever the time limit.
+    while count < sent && matches!(timeout(Duration::ZERO, peer.delivered(MessageId(count))).await, Ok(Ok(()))) {
+        count += 1;
+    }
+    count
 }
 
 /// Host and port of a peer, for messages.

@@ -38,7 +38,7 @@ pub(crate) fn run(args: &Chat) -> Result<(), Error> {
                 None => wait(&endpoint).await?,
             };
             eprintln!("b4ae: talking with {}, mode {}", peer.peer_id(), peer.mode());
-            talk(&peer, &endpoint).await
+            talk(&peer).await
         };
         let done = tokio::select! {
             done = talk => done,
@@ -61,7 +61,7 @@ async fn wait(endpoint: &Endpoint) -> Result<Peer, Error> {
 }
 
 /// Lines both ways at once: neither waits for the other, or two talkative sides would wait for each other for good.
-async fn talk(peer: &Peer, endpoint: &Endpoint) -> Result<(), Error> {
+async fn talk(peer: &Peer) -> Result<(), Error> {
     let mut lines = Lines::start(Limits::default().message).map_err(Error::io("reading standard input"))?;
     let sent = Cell::new(0);
     let closed = tokio::select! {
@@ -71,7 +71,8 @@ async fn talk(peer: &Peer, endpoint: &Endpoint) -> Result<(), Error> {
         },
         ended = hear(peer) => ended?,
     };
-    let (handed_over, confirmed) = (sent.get(), endpoint.stats().metrics.messages_delivered);
+    let handed_over = sent.get();
+    let confirmed = net::confirmed(peer, handed_over).await;
     if confirmed < handed_over {
         let (peer, why) = (peer.peer_id().to_string(), closed.to_string());
         return Err(Error::NotDelivered { peer, why, confirmed, handed_over });

@@ -1,6 +1,6 @@
 //! `b4ae send`: hand messages to a peer, and return once it has confirmed them.
 
-use std::cell::Cell;
+use std::cell::{Cell, OnceCell};
 use std::fs::File;
 use std::io::{self, IsTerminal as _, Read as _};
 use std::path::Path;
@@ -17,6 +17,8 @@ use crate::{address, identity, net, progress, signal};
 
 /// How long the peer may take to learn that we are done, once everything is confirmed.
 const GOODBYE: Duration = Duration::from_secs(2);
+/// The same, when something was not confirmed: the peer may be gone, and whoever waits has waited enough.
+const SHORT_GOODBYE: Duration = Duration::from_millis(500);
 
 /// What to send.
 enum Source {
@@ -39,11 +41,12 @@ pub(crate) fn run(args: &Send) -> Result<(), Error> {
     let modes = net::modes(args.mode, &identity)?;
     let limit = args.timeout.map(|seconds| Duration::from_secs(seconds.into()));
     let config = net::client(args.traffic, limit)?;
-    let errand = Errand { uri, mode: args.mode, modes, limit, sent: Cell::new(None) };
+    let errand = Errand { uri, mode: args.mode, modes, limit, peer: OnceCell::new(), sent: Cell::new(0) };
     net::run(async {
         let endpoint = net::bind(EndpointConfig::new(identity, config)).await?;
         let done = errand.run(&endpoint, source).await;
-        endpoint.close(if done.is_ok() { GOODBYE } else { Duration::ZERO }).await;
+        let undelivered = matches!(done, Err(Error::NotDelivered { .. }));
+        endpoint.close(if undelivered { SHORT_GOODBYE } else { GOODBYE }).await;
         done
     })
 }
@@ -54,34 +57,45 @@ struct Errand {
     mode: ModeArg,
     modes: ModePolicy,
     limit: Option<Duration>,
-    /// Messages handed over, once there is a session.
-    sent: Cell<Option<u64>>,
+    /// The session, once there is one.
+    peer: OnceCell<Peer>,
+    /// Messages handed over.
+    sent: Cell<u64>,
 }
 
 impl Errand {
     async fn run(&self, endpoint: &Endpoint, source: Source) -> Result<(), Error> {
-        let work = async {
-            let connecting = net::connect(endpoint, &self.uri, self.mode, self.modes);
-            let peer = progress::during(format!("connecting to {}", self.place()), connecting).await?;
-            self.sent.set(Some(0));
-            // Whoever types the lines needs no spinner between them.
-            let typed = matches!(source, Source::Lines(_)) && io::stdin().is_terminal();
-            let sending = self.deliver(&peer, source);
-            let done = if typed {
-                sending.await
-            } else {
-                progress::during(format!("sending to {}", self.place()), sending).await
-            };
-            done.map_err(|failed| self.error(failed, endpoint))
-        };
         let limited = async {
-            let Some(limit) = self.limit else { return work.await };
-            let gave_up = || self.cut_short(endpoint, format!("gave up after {} s, as asked", limit.as_secs()));
-            timeout(limit, work).await.unwrap_or_else(|_| Err(gave_up()))
+            match self.limit {
+                None => self.connect_and_deliver(endpoint, source).await,
+                Some(limit) => match timeout(limit, self.connect_and_deliver(endpoint, source)).await {
+                    Ok(done) => done,
+                    Err(_) => Err(self.cut_short(format!("gave up after {} s, as asked", limit.as_secs())).await),
+                },
+            }
         };
         tokio::select! {
             done = limited => done,
-            stopped = signal::stop() => stopped.and_then(|()| Err(self.cut_short(endpoint, "interrupted".into()))),
+            stopped = signal::stop() => {
+                stopped?;
+                Err(self.cut_short("interrupted".into()).await)
+            }
+        }
+    }
+
+    async fn connect_and_deliver(&self, endpoint: &Endpoint, source: Source) -> Result<(), Error> {
+        let connecting = net::connect(endpoint, &self.uri, self.mode, self.modes);
+        let peer = progress::during(format!("connecting to {}", self.place()), connecting).await?;
+        let peer = self.peer.get_or_init(|| peer);
+        // Whoever types the lines needs no spinner between them.
+        let typed = matches!(source, Source::Lines(_)) && io::stdin().is_terminal();
+        let sending = self.deliver(peer, source);
+        let done =
+            if typed { sending.await } else { progress::during(format!("sending to {}", self.place()), sending).await };
+        match done {
+            Ok(()) => Ok(()),
+            Err(Failed::Ended(closed)) => Err(self.cut_short(closed.to_string()).await),
+            Err(Failed::Other(error)) => Err(error),
         }
     }
 
@@ -115,7 +129,7 @@ impl Errand {
     async fn send(&self, peer: &Peer, message: Vec<u8>, what: &str) -> Result<(), Failed> {
         match peer.send(message).await {
             Ok(_) => {
-                self.sent.set(self.sent.get().map(|sent| sent + 1));
+                self.sent.set(self.sent.get() + 1);
                 Ok(())
             }
             Err(SendError::Closed(closed)) => Err(Failed::Ended(closed)),
@@ -124,17 +138,10 @@ impl Errand {
         }
     }
 
-    fn error(&self, failed: Failed, endpoint: &Endpoint) -> Error {
-        match failed {
-            Failed::Ended(closed) => self.cut_short(endpoint, closed.to_string()),
-            Failed::Other(error) => error,
-        }
-    }
-
-    fn cut_short(&self, endpoint: &Endpoint, why: String) -> Error {
-        let Some(handed_over) = self.sent.get() else { return Error::Unreachable(self.place()) };
-        let confirmed = endpoint.stats().metrics.messages_delivered.min(handed_over);
-        Error::NotDelivered { peer: self.place(), why, confirmed, handed_over }
+    async fn cut_short(&self, why: String) -> Error {
+        let Some(peer) = self.peer.get() else { return Error::Unreachable(self.place()) };
+        let handed_over = self.sent.get();
+        Error::NotDelivered { peer: self.place(), why, confirmed: net::confirmed(peer, handed_over).await, handed_over }
     }
 
     fn place(&self) -> String {

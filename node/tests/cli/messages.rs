@@ -72,7 +72,8 @@ fn lines_before_one_that_is_too_long_are_delivered() {
     let outcome = sender.run_with(&["send", "--rate", RATE, &server.uri, "-"], &input);
     outcome.fails(11, &["line 2 of standard input"]);
     assert_eq!(server.next_of("message")["text"], "short");
-    assert_eq!(server.next()["event"], "session_closed");
+    let closed = server.next();
+    assert_eq!((&closed["event"], &closed["reason"]), (&"session_closed".into(), &"peer".into()));
 }
 
 #[test]
