@@ -164,14 +164,14 @@ impl Links {
         match event {
             Event::Established(_) => {
                 if let Ok(session) = engine.session(id)
-                    && let (Some(peer), Some(mode)) = (session.peer(), session.mode())
+                    && let (Some(mode), Some(path)) = (session.mode(), session.path())
                 {
-                    link.on_open(Open { peer, mode }, session.path().remote());
+                    link.on_open(Open { peer: session.peer(), mode }, path.remote());
                 }
             }
             Event::PathChanged(_) => {
-                if let Ok(session) = engine.session(id) {
-                    link.on_path(session.path().remote());
+                if let Some(path) = engine.session(id).ok().and_then(|session| session.path()) {
+                    link.on_path(path.remote());
                 }
             }
             Event::Writable(_) => link.on_writable(),
@@ -184,9 +184,8 @@ impl Links {
 
     fn on_incoming(&mut self, engine: &mut Engine, id: SessionId) {
         let Ok(session) = engine.session(id) else { return };
-        let (Some(peer), Some(mode)) = (session.peer(), session.mode()) else { return };
-        let remote = session.path().remote();
-        let shared = Shared::new(Arc::clone(&self.mailbox), remote, Some(Open { peer, mode }));
+        let (peer, Some(mode), Some(path)) = (session.peer(), session.mode(), session.path()) else { return };
+        let shared = Shared::new(Arc::clone(&self.mailbox), path.remote(), Some(Open { peer, mode }));
         _ = shared.id.set(id);
         self.insert(id, Arc::new(shared));
         self.incoming.push_back(id);

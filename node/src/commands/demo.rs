@@ -77,13 +77,14 @@ async fn perform(stage: &Stage, args: &Demo) -> Result<(), Error> {
         // What does not arrive in time is missing in the record, and that is for the verdict to say.
         timeout(window.length + LATE, acts).await.map_or(Ok(()), |done| done.map(|_| ()))
     };
-    let (slots_skipped, ()) = tokio::try_join!(watch(stage, window, view.as_mut()), acting)?;
+    let ((slots_sent, slots_skipped), ()) = tokio::try_join!(watch(stage, window, view.as_mut()), acting)?;
     let trips: Vec<_> = stage.links().iter().flat_map(|link| link.activity.trips()).collect();
     let totals = Totals {
         sent: trips.len() as u64,
         confirmed: trips.iter().filter(|trip| trip.end.is_some()).count() as u64,
         delivered: arrived.messages(),
         files: arrived.files(),
+        slots_sent,
         slots_skipped,
     };
     let checks = verdict::checks(stage.links(), &stage.links()[1], window, &totals);
@@ -92,7 +93,7 @@ async fn perform(stage: &Stage, args: &Demo) -> Result<(), Error> {
         let json = serde_json::to_string(&measured).map_err(|e| Error::io("writing JSON")(e.into()))?;
         output::line(&json)?;
     } else {
-        tell(&measured, slots_skipped, &checks)?;
+        tell(&measured, &checks)?;
     }
     if let Some(path) = &args.svg {
         let caption = Caption { title: &title, rate: RATE * 2, most: FILE_LEN, checks: &checks };
@@ -103,9 +104,10 @@ async fn perform(stage: &Stage, args: &Demo) -> Result<(), Error> {
     if failed.is_empty() { Ok(()) } else { Err(Error::Verdict(failed.join("; and: "))) }
 }
 
-/// Shows the links until the window is over. Returns how many slots were skipped in it, at all endpoints.
-async fn watch(stage: &Stage, window: Window, mut view: Option<&mut View>) -> Result<u64, Error> {
-    let before = stage.slots_skipped();
+/// Shows the links until the window is over. Returns how many slots were kept and skipped in it, at all
+/// endpoints.
+async fn watch(stage: &Stage, window: Window, mut view: Option<&mut View>) -> Result<(u64, u64), Error> {
+    let before = stage.slots();
     loop {
         let now = stage.now();
         if let Some(view) = &mut view {
@@ -113,7 +115,8 @@ async fn watch(stage: &Stage, window: Window, mut view: Option<&mut View>) -> Re
         }
         let left = window.end().saturating_since(now);
         if left.is_zero() {
-            return Ok(stage.slots_skipped().saturating_sub(before));
+            let after = stage.slots();
+            return Ok((after.0.saturating_sub(before.0), after.1.saturating_sub(before.1)));
         }
         sleep(left.min(LOOK)).await;
     }
@@ -137,13 +140,13 @@ fn measurements(stage: &Stage, seconds: u32, window: Window, totals: &Totals, by
 }
 
 /// The measurements and the verdict, for people.
-fn tell(measured: &Measurements, slots_skipped: u64, checks: &[Check]) -> Result<(), Error> {
+fn tell(measured: &Measurements, checks: &[Check]) -> Result<(), Error> {
     let handshakes: Vec<_> = measured.handshake_ms.iter().map(|ms| format!("{ms:.1}")).collect();
     let Measurements { messages_sent, messages_delivered, bytes_delivered, .. } = measured;
     let Lateness { p50, p99 } = measured.slot_lateness_us;
     output::line(&format!(
         "\n  handshakes in {} ms; {messages_sent} messages sent, {messages_delivered} delivered, {bytes_delivered} bytes\n  \
-         slots late by {p50} µs (median), {p99} µs (99th percentile); {slots_skipped} skipped\n",
+         slots late by {p50} µs (median), {p99} µs (99th percentile)\n",
         handshakes.join(", ")
     ))?;
     for check in checks {

@@ -112,9 +112,9 @@ impl Stage {
         &self.handshakes
     }
 
-    /// Slots skipped so far, at all endpoints.
-    pub(crate) fn slots_skipped(&self) -> u64 {
-        self.stats().map(|stats| stats.slots_skipped).sum()
+    /// Slots kept and slots skipped so far, at all endpoints.
+    pub(crate) fn slots(&self) -> (u64, u64) {
+        self.stats().fold((0, 0), |(sent, skipped), stats| (sent + stats.slots_sent, skipped + stats.slots_skipped))
     }
 
     /// How late slots were, median and 99th percentile, at the endpoint where they were latest.

@@ -19,7 +19,7 @@ const ROW: u32 = CHART_HEIGHT + 36;
 const EXPECTED: f64 = 0.6;
 
 const STYLE: &str = "\
-text{font:14px system-ui,sans-serif;fill:#1f2328}.t{font-size:18px;font-weight:600}.s{font-size:12px;fill:#59636e}\
+text{font:14px system-ui,sans-serif;fill:#1f2328}.t{font-size:18px;font-weight:600}.s{font-size:12px;fill:#59636e}.e{text-anchor:end}\
 .a{fill:#bc4c00}.w{fill:#0969da}.l{stroke:#d1d9e0;stroke-width:1}.g{fill:#ffffff}\
 @media(prefers-color-scheme:dark){text{fill:#f0f6fc}.s{fill:#9198a1}.a{fill:#f0883e}.w{fill:#4493f8}\
 .l{stroke:#3d444d}.g{fill:#0d1117}}";
@@ -39,7 +39,7 @@ pub(crate) struct Caption<'a> {
 
 /// The picture of `links` over `window`.
 pub(crate) fn draw(links: &[Link], window: Window, caption: Caption<'_>) -> String {
-    let foot = links.iter().fold(TOP, |y, _| y + ROW) + 8;
+    let foot = links.iter().fold(TOP, |y, _| y + ROW) + 24;
     let height = caption.checks.iter().fold(foot, |y, _| y + 20) + 16;
     let mut svg = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {height}\" width=\"{WIDTH}\" \
@@ -70,6 +70,11 @@ pub(crate) fn draw(links: &[Link], window: Window, caption: Caption<'_>) -> Stri
         let expected = f64::from(caption.rate) * step.as_secs_f64();
         let datagrams = series.datagrams.iter().map(|count| f64::from(*count) / expected.max(1.0) * EXPECTED);
         bars(&mut svg, "w", RIGHT, base, datagrams);
+    }
+    let axis = foot - 8;
+    for left in [LEFT, RIGHT] {
+        text(&mut svg, left, axis, "s", "0 s");
+        text(&mut svg, left + CHART_WIDTH, axis, "s e", &format!("{} s", window.length.as_secs()));
     }
     for (line, check) in (0..).zip(caption.checks) {
         let mark = if check.holds { "✓" } else { "✗" };
