@@ -17,6 +17,7 @@ pub struct Traffic {
     pub(crate) max_queue_latency: Duration,
     pub(crate) lead: Duration,
     pub(crate) leave_boundary: Duration,
+    pub(crate) circuit_breaker: bool,
     pub(crate) pattern: Pattern,
 }
 
@@ -37,6 +38,7 @@ impl Traffic {
             max_queue_latency: Duration::from_secs(10),
             lead: Duration::from_millis(2),
             leave_boundary: Duration::from_secs(10),
+            circuit_breaker: true,
             pattern: Pattern::Constant,
         }
     }
@@ -71,7 +73,6 @@ impl Traffic {
     /// The share of slots, 0.0 to 0.9, reserved for cells that carry no message even when messages wait. Nothing on
     /// the wire shows it: it bounds the application's throughput at `1 - dummy_rate` of the slots.
     #[must_use]
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "saturates; range checked at build")]
     pub fn with_dummy_rate(mut self, share: f64) -> Self {
         self.dummy_permille = if share.is_nan() { u16::MAX } else { (share * 1000.0 + 0.5) as u16 };
         self
@@ -97,6 +98,13 @@ impl Traffic {
     #[must_use]
     pub const fn with_leave_boundary(mut self, boundary: Duration) -> Self {
         self.leave_boundary = boundary;
+        self
+    }
+
+    /// Whether a session whose path loses a tenth of its cells uses fewer of its slots (RFC 8084). Default: yes.
+    #[must_use]
+    pub const fn with_circuit_breaker(mut self, on: bool) -> Self {
+        self.circuit_breaker = on;
         self
     }
 
@@ -333,7 +341,7 @@ impl ConfigBuilder {
             }
         }
         let Padding { min, max } = config.padding;
-        let bucket = |size: u32| size >= 1024 && size <= 1 << 20 && size.is_power_of_two();
+        let bucket = |size: u32| (1024..=1 << 20).contains(&size) && size.is_power_of_two();
         if !bucket(min) || !bucket(max) || min > max {
             return Err(ConfigError::Padding);
         }

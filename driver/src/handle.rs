@@ -104,7 +104,7 @@ impl Handle {
             lateness_p99: lateness.quantile(0.99),
             lateness_max: lateness.max(),
             slots_sent: counters.slots_sent.get(),
-            slots_skipped: counters.slots_skipped.get(),
+            slots_skipped: counters.slots_skipped.get() + metrics.slots_skipped,
             pacing,
             send_errors: counters.send_errors.get(),
             receive_errors: counters.receive_errors.get(),

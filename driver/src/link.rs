@@ -9,8 +9,8 @@ use b4ae_core::{CloseReason, Engine, MessageId, SendError, SessionId};
 use crate::peer::{End, Open, Shared, State};
 use crate::sync::{ToWake, lock, try_lock};
 
-/// Bytes moved for one session before the others get their turn, each way.
-const BUDGET: usize = 256 << 10;
+/// Bytes moved for one session before the others, and due cells, get their turn, each way.
+const BUDGET: usize = 64 << 10;
 /// What handling a message costs beside its bytes, in bytes, so that empty ones are not free.
 const OVERHEAD: usize = 1024;
 

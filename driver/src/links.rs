@@ -15,7 +15,9 @@ use crate::sync::{ToWake, lock, try_lock};
 
 /// Events taken before cells get their turn again.
 const EVENTS: usize = 256;
-/// How often the sessions' numbers are copied for their handles.
+/// Rounds of events and what follows from them in one exchange.
+const ROUNDS: usize = 4;
+/// How often the numbers of the engine and its sessions are copied for their handles.
 const STATS_EVERY: Duration = Duration::from_millis(100);
 /// Sessions whose numbers are copied in one turn.
 const STATS_A_TURN: usize = 16;
@@ -26,6 +28,8 @@ pub(crate) struct Links {
     by_id: BTreeMap<SessionId, Link>,
     /// Sessions to look at.
     wanted: BTreeSet<SessionId>,
+    /// Sessions to look at again in the next exchange.
+    unfinished: BTreeSet<SessionId>,
     connects: VecDeque<Connect>,
     dirty: Vec<Arc<Shared>>,
     /// Sessions the engine did not open, whose handles do not know yet.
@@ -33,6 +37,9 @@ pub(crate) struct Links {
     /// Sessions of others, on their way to the backlog.
     incoming: VecDeque<SessionId>,
     closing: bool,
+    metrics_due: Instant,
+    /// Something may have been counted since.
+    metrics_old: bool,
     stats_done: Option<Instant>,
     stats_next: Option<SessionId>,
 }
@@ -51,11 +58,14 @@ impl Links {
             mailbox,
             by_id: BTreeMap::new(),
             wanted: BTreeSet::new(),
+            unfinished: BTreeSet::new(),
             connects: VecDeque::new(),
             dirty: Vec::new(),
             refused: Vec::new(),
             incoming: VecDeque::new(),
             closing: false,
+            metrics_due: Instant::ORIGIN,
+            metrics_old: false,
             stats_done: None,
             stats_next: None,
         }
@@ -65,42 +75,68 @@ impl Links {
     /// due cell waits for one piece at most.
     pub(crate) fn exchange(&mut self, engine: &mut Engine, now: Instant, mut between: impl FnMut()) -> Found {
         let mut wake = ToWake::default();
-        let mut found = self.take(engine);
+        let mut found = self.take(engine, now);
         between();
+        // What ends makes room for what begins, and so comes first.
+        let (known, new): (Vec<_>, Vec<_>) =
+            mem::take(&mut self.dirty).into_iter().partition(|it| it.id.get().is_some());
+        self.wanted.extend(known.iter().filter_map(|shared| shared.id.get()));
+        found.look = found.look.max(self.settle(engine, &mut wake, &mut between));
         for connect in mem::take(&mut self.connects) {
             self.connect(engine, now, connect);
             between();
         }
-        for shared in mem::take(&mut self.dirty) {
+        for shared in new {
             match shared.id.get() {
                 Some(id) => _ = self.wanted.insert(*id),
                 None => shared.unmark(),
             }
         }
-        for taken in 0.. {
-            if taken == EVENTS {
-                found.look = Look::More;
-                break;
-            }
-            let Some(event) = engine.poll_event() else { break };
-            self.on_event(engine, event);
-        }
-        for id in mem::take(&mut self.wanted) {
-            between();
-            let Some(link) = self.by_id.get_mut(&id) else { continue };
-            let look = link.look(engine, &mut wake);
-            if look != Look::Done {
-                self.wanted.insert(id);
-                found.look = found.look.max(look);
-            } else if link.is_over() {
-                self.by_id.remove(&id);
-            }
-        }
+        found.look = found.look.max(self.settle(engine, &mut wake, &mut between));
+        self.wanted.append(&mut self.unfinished);
         found.look = found.look.max(self.tell_refused(&mut wake)).max(self.offer_incoming(&mut wake));
         self.refresh_stats(engine, now);
         between();
         wake.wake();
         found
+    }
+
+    /// Takes events, and looks at the sessions they are about, until there are none: taking the last message of a
+    /// session or closing it brings forth more.
+    fn settle(&mut self, engine: &mut Engine, wake: &mut ToWake, between: &mut impl FnMut()) -> Look {
+        let mut found = Look::Done;
+        for _ in 0..ROUNDS {
+            let more = self.take_events(engine);
+            let wanted = mem::take(&mut self.wanted);
+            if wanted.is_empty() && !more {
+                return found;
+            }
+            for id in wanted {
+                between();
+                found = found.max(self.look(engine, id, wake));
+            }
+        }
+        Look::More
+    }
+
+    /// Takes the engine's events, up to a number, and tells whether there are more.
+    fn take_events(&mut self, engine: &mut Engine) -> bool {
+        for _ in 0..EVENTS {
+            let Some(event) = engine.poll_event() else { return false };
+            self.on_event(engine, event);
+        }
+        true
+    }
+
+    fn look(&mut self, engine: &mut Engine, id: SessionId, wake: &mut ToWake) -> Look {
+        let Some(link) = self.by_id.get_mut(&id) else { return Look::Done };
+        let look = link.look(engine, wake);
+        if look != Look::Done {
+            self.unfinished.insert(id);
+        } else if link.is_over() {
+            self.by_id.remove(&id);
+        }
+        look
     }
 
     /// Closes every session, those that are still to come included.
@@ -117,10 +153,22 @@ impl Links {
         self.by_id.values().all(Link::is_handed_over)
     }
 
-    fn take(&mut self, engine: &Engine) -> Found {
-        let metrics = engine.metrics();
+    /// When the endpoint's numbers want to be copied.
+    pub(crate) fn next_due(&self) -> Option<Instant> {
+        self.metrics_old.then_some(self.metrics_due)
+    }
+
+    fn take(&mut self, engine: &Engine, now: Instant) -> Found {
+        // Counting walks over all sessions: not in every turn.
+        let metrics = (now >= self.metrics_due).then(|| engine.metrics());
         let Some(mut state) = try_lock(&self.mailbox.state) else { return Found { look: Look::Locked, stop: None } };
-        state.metrics = metrics;
+        if let Some(metrics) = metrics {
+            state.metrics = metrics;
+            self.metrics_due = now + STATS_EVERY;
+            self.metrics_old = false;
+        } else {
+            self.metrics_old = true;
+        }
         mem::swap(&mut state.connects, &mut self.connects);
         mem::swap(&mut state.dirty, &mut self.dirty);
         Found { look: Look::Done, stop: state.stop }

@@ -84,7 +84,7 @@ impl Socket {
 }
 
 fn no_ipv6(error: &io::Error) -> bool {
-    // "Address family not supported" has no stable `ErrorKind`; Windows says the same with its own number.
+    // "Address family not supported" has no stable `ErrorKind`.
     error.kind() == io::ErrorKind::AddrNotAvailable
         || error.kind() == io::ErrorKind::Unsupported
         || error.raw_os_error() == Some(rustix::io::Errno::AFNOSUPPORT.raw_os_error())
@@ -108,7 +108,7 @@ pub(crate) struct Receiver {
 
 impl Receiver {
     /// Buffers a call fills.
-    const BATCH: usize = 8;
+    pub(crate) const BATCH: usize = if quinn_udp::BATCH_SIZE < 8 { quinn_udp::BATCH_SIZE } else { 8 };
     /// Bytes of one buffer: the most the kernel coalesces.
     const BUFFER: usize = 1 << 16;
 
@@ -116,8 +116,9 @@ impl Receiver {
         Self { buffers: vec![0; Self::BATCH * Self::BUFFER].into(), metas: [RecvMeta::default(); Self::BATCH] }
     }
 
-    /// Receives what is there, up to a batch, and gives every datagram to `each`.
-    pub(crate) fn receive(&mut self, socket: &Socket, mut each: impl FnMut(Path, &mut [u8])) -> io::Result<()> {
+    /// Receives what is there, up to a batch, and gives every datagram to `each`. Tells whether the batch was full, so
+    /// that there may be more.
+    pub(crate) fn receive(&mut self, socket: &Socket, mut each: impl FnMut(Path, &mut [u8])) -> io::Result<bool> {
         let mut chunks = self.buffers.chunks_exact_mut(Self::BUFFER);
         let mut slices: [IoSliceMut<'_>; Self::BATCH] =
             std::array::from_fn(|_| IoSliceMut::new(chunks.next().unwrap_or_default()));
@@ -130,6 +131,6 @@ impl Receiver {
                 each(path, datagram);
             }
         }
-        Ok(())
+        Ok(count == Self::BATCH)
     }
 }

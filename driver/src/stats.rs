@@ -37,7 +37,7 @@ impl fmt::Display for Pacing {
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct EndpointStats {
-    /// The engine's counters, as of the loop's last turn.
+    /// The engine's counters, at most a few tenths of a second old.
     pub metrics: Metrics,
     /// How late cells were handed to the system: the median, to within an eighth.
     pub lateness_p50: Duration,
@@ -47,7 +47,7 @@ pub struct EndpointStats {
     pub lateness_max: Duration,
     /// Cells handed to the system in their slot.
     pub slots_sent: u64,
-    /// Cells dropped because the loop woke later than a slot interval after their slot.
+    /// Slots that passed unused because the loop was late: their cells were sealed too late to be sent, or not at all.
     pub slots_skipped: u64,
     /// How slots are kept in time.
     pub pacing: Pacing,

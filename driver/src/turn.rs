@@ -12,7 +12,7 @@ use zeroize::Zeroizing;
 use crate::handle::Handle;
 use crate::jobs::{Done, JobPool};
 use crate::link::Look;
-use crate::links::Links;
+use crate::links::{Found, Links};
 use crate::mailbox::Mailbox;
 use crate::outbox::{Departure, Outbox};
 use crate::socket::{Receiver, Socket};
@@ -35,6 +35,8 @@ pub enum Turn {
 const RECEIVE_CALLS: usize = 8;
 /// Errors in a row after which the socket is left alone for a moment.
 const RECEIVE_ERRORS: usize = 8;
+/// How often in a row the application may be put off for a cell that is about to be due.
+const POSTPONED: u8 = 3;
 /// When to come back to a lock that an application thread held.
 const LOCKED: Duration = Duration::from_micros(200);
 /// How often the engine is told the wall clock.
@@ -56,6 +58,14 @@ enum Phase {
     },
 }
 
+/// What a turn did to a stop.
+enum Stop {
+    Still,
+    /// Something became of it that the next exchange has to tell.
+    Moved,
+    Complete,
+}
+
 /// The engine with everything around it, driven by a runtime: [`turn`](Self::turn), wait, [`receive`](Self::receive) if
 /// the socket is readable, and again. Dropping it stops the endpoint.
 pub struct Driver {
@@ -68,6 +78,7 @@ pub struct Driver {
     jobs: JobPool,
     waker: Option<Waker>,
     phase: Phase,
+    postponed: u8,
     next_wall: Instant,
     next_reseed: Instant,
     mailbox: Arc<Mailbox>,
@@ -118,6 +129,7 @@ impl Driver {
             jobs,
             waker: None,
             phase: Phase::Running,
+            postponed: 0,
             next_wall: now + WALL_EVERY,
             next_reseed: now + RESEED_EVERY,
             links: Links::new(Arc::clone(&mailbox)),
@@ -165,9 +177,11 @@ impl Driver {
             self.outbox.send_due(departure!(self));
         }
 
-        let Self { engine, outbox, links, .. } = self;
-        let via = departure!(self);
-        let found = links.exchange(engine, now, || outbox.send_due(via));
+        // Before the exchange, since sealing a cell may end a session or make room in its queue.
+        self.outbox.collect(&mut self.engine, departure!(self));
+        self.outbox.send_due(departure!(self));
+
+        let found = self.exchange(now);
         let stop = self.advance_stop(now, found.stop);
 
         while self.jobs.has_room() {
@@ -176,7 +190,11 @@ impl Driver {
         }
         self.outbox.collect(&mut self.engine, departure!(self));
         self.outbox.send_due(departure!(self));
-        if stop { Turn::Stop } else { self.until(now, found.look) }
+        match stop {
+            Stop::Complete => Turn::Stop,
+            Stop::Moved => self.until(now, Look::More),
+            Stop::Still => self.until(now, found.look),
+        }
     }
 
     /// Takes in what has arrived. `Ok` when there may be more, `WouldBlock` when there is not; another error when the
@@ -193,7 +211,9 @@ impl Driver {
                 engine.handle_datagram(via.clock.now(), path, datagram);
             });
             match received {
-                Ok(()) => {}
+                Ok(true) => {}
+                // What arrives from here on makes the socket readable anew.
+                Ok(false) => return Err(io::ErrorKind::WouldBlock.into()),
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => return Err(e),
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
                 Err(e) => {
@@ -207,6 +227,19 @@ impl Driver {
             }
         }
         Ok(())
+    }
+
+    /// Exchanges with the application, unless a cell is about to be due: what the application does takes time, tasks to be
+    /// woken most of all, and must not show in when the cell leaves.
+    fn exchange(&mut self, now: Instant) -> Found {
+        if self.outbox.is_near(now) && self.postponed < POSTPONED {
+            self.postponed += 1;
+            return Found { look: Look::Done, stop: None };
+        }
+        self.postponed = 0;
+        let Self { engine, outbox, links, .. } = self;
+        let via = departure!(self);
+        links.exchange(engine, now, || outbox.send_due(via))
     }
 
     fn tell_clocks(&mut self, now: Instant) {
@@ -223,30 +256,28 @@ impl Driver {
         }
     }
 
-    /// Moves a stop along, and tells when it is complete.
-    fn advance_stop(&mut self, now: Instant, asked: Option<Instant>) -> bool {
+    fn advance_stop(&mut self, now: Instant, asked: Option<Instant>) -> Stop {
         match (&mut self.phase, asked) {
             (_, None) => {}
             (Phase::Running, Some(deadline)) => {
                 self.phase = Phase::Closing { deadline };
                 self.links.begin_close();
+                return Stop::Moved;
             }
             (Phase::Closing { deadline } | Phase::Draining { deadline }, Some(asked)) => *deadline = asked,
         }
         match self.phase {
-            Phase::Running => false,
             Phase::Closing { deadline } | Phase::Draining { deadline } if now >= deadline => {
                 self.engine.shutdown(now, Shutdown::Now);
-                true
+                Stop::Complete
             }
-            Phase::Closing { deadline } => {
-                if self.links.is_handed_over() {
-                    self.engine.shutdown(now, Shutdown::Flush(deadline));
-                    self.phase = Phase::Draining { deadline };
-                }
-                false
+            Phase::Closing { deadline } if self.links.is_handed_over() => {
+                self.engine.shutdown(now, Shutdown::Flush(deadline));
+                self.phase = Phase::Draining { deadline };
+                Stop::Moved
             }
-            Phase::Draining { .. } => self.engine.is_drained() && self.outbox.next_due().is_none(),
+            Phase::Draining { .. } if self.engine.is_drained() && self.outbox.next_due().is_none() => Stop::Complete,
+            Phase::Running | Phase::Closing { .. } | Phase::Draining { .. } => Stop::Still,
         }
     }
 
@@ -260,8 +291,8 @@ impl Driver {
             Phase::Running => None,
             Phase::Closing { deadline } | Phase::Draining { deadline } => Some(deadline),
         };
-        let next = [self.engine.poll_timeout(), self.outbox.next_due(), look, deadline].into_iter().flatten().min();
-        next.map_or(Turn::Idle, |at| Turn::Sleep(self.clock.to_std(at)))
+        let next = [self.engine.poll_timeout(), self.outbox.next_due(), self.links.next_due(), look, deadline];
+        next.into_iter().flatten().min().map_or(Turn::Idle, |at| Turn::Sleep(self.clock.to_std(at)))
     }
 }
 

@@ -3,7 +3,7 @@
 //! ```
 //! use std::time::Duration;
 //!
-//! use b4ae_core::{Accept, Config, Identity, ModePolicy, Seed, Traffic};
+//! use b4ae_core::{Accept, Config, Identity, ModePolicy, SecretIdentity, Seed, Traffic};
 //! use b4ae_tokio::{Endpoint, EndpointConfig};
 //!
 //! # fn seed() -> Result<Seed, Box<dyn std::error::Error>> {
@@ -16,8 +16,8 @@
 //! // One slot a millisecond, in which a cell leaves whether there is anything to say or not.
 //! let config = Config::builder(Traffic::constant(Duration::from_millis(1)));
 //! let listening = config.clone().accept(Accept::Anyone(ModePolicy::A)).build()?;
-//! let (alice, _keys) = Identity::generate(&seed()?);
-//! let (bob, _keys) = Identity::generate(&seed()?);
+//! let alice = Identity::from_secret(&SecretIdentity::generate(&seed()?));
+//! let bob = Identity::from_secret(&SecretIdentity::generate(&seed()?));
 //!
 //! let bob = Endpoint::bind(EndpointConfig::new(bob, listening).listen("127.0.0.1:0".parse()?)).await?;
 //! let alice = Endpoint::bind(EndpointConfig::new(alice, config.build()?).listen("127.0.0.1:0".parse()?)).await?;

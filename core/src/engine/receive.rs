@@ -6,7 +6,7 @@ use crate::session::entry::Opened;
 use crate::session::link::NotOpened;
 use crate::time::Instant;
 use crate::transmit::{DATAGRAM_LEN, Path};
-use crate::wire::cell::{self, Control, DATA_LEN, Fragment};
+use crate::wire::cell::{self, Control};
 
 impl Engine {
     /// Takes in a datagram, decrypting in place. Bounded work; junk is counted, never an error; nothing is ever sent
@@ -41,14 +41,7 @@ impl Engine {
     }
 
     /// An authentic cell.
-    fn opened(
-        &mut self,
-        slot: u32,
-        path: Path,
-        counter: u64,
-        control: &Control,
-        fragment: Option<(Fragment, &[u8; DATA_LEN])>,
-    ) {
+    fn opened(&mut self, slot: u32, path: Path, counter: u64, control: &Control, fragment: Option<cell::Data<'_>>) {
         let now = self.now;
         self.metrics.cells_received += 1;
         self.confirm_dial(slot);
@@ -60,6 +53,9 @@ impl Engine {
         }
         if let Some(token) = control.path_challenge {
             link.route.challenged(token);
+        }
+        if let Some(ack) = &control.ack {
+            link.breaker.acknowledged(ack);
         }
         let moved = control.path_response.is_some_and(|token| link.route.proved(token));
         let close_heard = control.ack.zip(link.close_told).is_some_and(|(ack, told)| ack.largest >= told);

@@ -5,7 +5,7 @@ use std::future::Future;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
-use b4ae_core::{Accept, Config, ConfigBuilder, Identity, Limits, ModePolicy, Seed, Traffic};
+use b4ae_core::{Accept, Config, ConfigBuilder, Identity, Limits, ModePolicy, SecretIdentity, Seed, Traffic};
 use b4ae_tokio::{Endpoint, EndpointConfig, Peer, Placement};
 use tokio::runtime::{Builder, Runtime};
 
@@ -40,7 +40,8 @@ pub(crate) fn config() -> ConfigBuilder {
 /// A new identity each time, the same in every run.
 pub(crate) fn identity() -> Identity {
     static NEXT: AtomicU8 = AtomicU8::new(1);
-    Identity::generate(&Seed::new([NEXT.fetch_add(1, Ordering::Relaxed); 32])).0
+    let seed = Seed::new([NEXT.fetch_add(1, Ordering::Relaxed); 32]);
+    Identity::from_secret(&SecretIdentity::generate(&seed))
 }
 
 pub(crate) fn endpoint_config(config: ConfigBuilder, placement: Placement) -> EndpointConfig {
