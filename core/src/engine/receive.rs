@@ -64,25 +64,7 @@ impl Engine {
         }
 
         entry.queue.credit(control.message_limit, control.cell_limit);
-        let mut confirmed = 0;
-        if let Some(ack) = control.ack {
-            let mut delivered = [None; 8];
-            loop {
-                // In batches, since a confirmed message is told to the entry that owns the queue.
-                let mut filled = 0;
-                entry.queue.acknowledged(&ack, now, |id| {
-                    if let Some(place) = delivered.get_mut(filled) {
-                        *place = Some(id);
-                    }
-                    filled += 1;
-                });
-                delivered.iter_mut().filter_map(Option::take).for_each(|id| entry.deliver(id));
-                confirmed += filled as u64;
-                if filled == 0 {
-                    break;
-                }
-            }
-        }
+        let confirmed = control.ack.map_or(0, |ack| entry.acknowledged(&ack, now));
         self.metrics.messages_delivered += confirmed;
 
         if let Some((fragment, data)) = fragment.filter(|_| entry.ended.is_none()) {

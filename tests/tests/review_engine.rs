@@ -1,0 +1,160 @@
+//! What a peer, an observer or an application may try on an engine, and what must come of it all the same.
+
+use std::time::Duration;
+
+use b4ae_core::{
+    Accept, CloseReason, Config, ConfigBuilder, ConfigError, DATAGRAM_LEN, Engine, Event, Identity, Instant, Limits,
+    MessageId, ModePolicy, Path, SecretIdentity, Seed, SessionId, Shutdown, Traffic, TransmitKind, TxBuf, UnixTime,
+};
+
+const STEP: Duration = Duration::from_millis(1);
+const LATENCY: Duration = Duration::from_millis(5);
+
+/// A datagram on its way, and what it was when it left.
+#[derive(Clone)]
+struct Flight {
+    at: Instant,
+    from: usize,
+    to: Path,
+    kind: TransmitKind,
+    bytes: [u8; DATAGRAM_LEN],
+}
+
+/// Engines at addresses of their own, and a wire that a test may interfere with.
+struct World {
+    engines: Vec<Engine>,
+    now: Instant,
+    wire: Vec<Flight>,
+    /// Every datagram that left: time, sender, destination.
+    trace: Vec<(Instant, usize, Path)>,
+    events: Vec<(usize, Event)>,
+    received: Vec<(usize, Vec<u8>)>,
+    /// Engines whose application takes neither events nor messages.
+    deaf: Vec<usize>,
+}
+
+fn address(n: usize) -> Path {
+    Path::new(([192, 0, 2, 1 + n as u8], 7000).into(), None)
+}
+
+fn config(traffic: Traffic) -> ConfigBuilder {
+    Config::builder(traffic).accept(Accept::Anyone(ModePolicy::A_THEN_B))
+}
+
+fn constant(millis: u64) -> ConfigBuilder {
+    config(Traffic::constant(Duration::from_millis(millis)).with_max_queue_latency(Duration::from_secs(600)))
+        .idle_timeout(Duration::from_secs(600))
+}
+
+impl World {
+    fn new(configs: impl IntoIterator<Item = ConfigBuilder>) -> Self {
+        let engines = configs.into_iter().enumerate().map(|(n, config)| {
+            let identity = Identity::from_secret(&SecretIdentity::generate(&Seed::new([n as u8 + 1; 32])));
+            let seed = Seed::new([n as u8 + 101; 32]);
+            let config = config.build().expect("a sound configuration");
+            Engine::new(&config, identity, &seed, Instant::ORIGIN, UnixTime(0)).expect("an engine")
+        });
+        Self {
+            engines: engines.collect(),
+            now: Instant::ORIGIN,
+            wire: Vec::new(),
+            trace: Vec::new(),
+            events: Vec::new(),
+            received: Vec::new(),
+            deaf: Vec::new(),
+        }
+    }
+
+    fn connect(&mut self, from: usize, to: usize, modes: ModePolicy) -> SessionId {
+        let peer = self.engines[to].peer_id();
+        self.engines[from].connect(self.now, address(to), &peer, modes).expect("room for a session")
+    }
+
+    fn send(&mut self, from: usize, id: SessionId, message: &[u8]) -> MessageId {
+        self.engines[from].session(id).expect("a session").send(message).expect("room for a message")
+    }
+
+    /// A millisecond. `wire` sees each datagram as it leaves, and may drop it, change it or add others.
+    fn turn_with(&mut self, wire: &mut impl FnMut(Flight) -> Vec<Flight>) {
+        self.now = self.now + STEP;
+        let now = self.now;
+        let (arrived, still) = std::mem::take(&mut self.wire).into_iter().partition(|flight| flight.at <= now);
+        self.wire = still;
+        for Flight { from, to, mut bytes, .. } in arrived {
+            let place = (0..self.engines.len()).find(|&n| address(n) == to);
+            if let Some(place) = place {
+                self.engines[place].handle_datagram(now, address(from), &mut bytes);
+            }
+        }
+        for me in 0..self.engines.len() {
+            let engine = &mut self.engines[me];
+            if engine.poll_timeout().is_some_and(|at| at <= now) {
+                engine.handle_timeout(now);
+            }
+            engine.run_inline(now);
+            let mut bytes = [0; DATAGRAM_LEN];
+            while let Some(transmit) = engine.poll_transmit(TxBuf::new(&mut bytes).expect("room")) {
+                self.trace.push((transmit.due, me, transmit.path));
+                let at = transmit.due + LATENCY;
+                self.wire.extend(wire(Flight { at, from: me, to: transmit.path, kind: transmit.kind, bytes }));
+            }
+            if !self.deaf.contains(&me) {
+                self.listen(me);
+            }
+        }
+    }
+
+    fn listen(&mut self, me: usize) {
+        let engine = &mut self.engines[me];
+        while let Some(event) = engine.poll_event() {
+            self.events.push((me, event));
+            if let Event::Readable(id) = event {
+                let mut session = engine.session(id).expect("it has just spoken");
+                while let Some(len) = session.next_len() {
+                    let mut message = vec![0; len];
+                    session.recv(&mut message).expect("room");
+                    self.received.push((me, message));
+                }
+            }
+        }
+    }
+
+    fn turn(&mut self) {
+        self.turn_with(&mut |flight| vec![flight]);
+    }
+
+    fn run(&mut self, millis: u64) {
+        (0..millis).for_each(|_| self.turn());
+    }
+
+    fn delivered(&self, at: usize) -> usize {
+        self.events.iter().filter(|(n, event)| *n == at && matches!(event, Event::Delivered(..))).count()
+    }
+
+    fn closed(&self, at: usize) -> Option<CloseReason> {
+        self.events.iter().find_map(|(n, event)| match event {
+            Event::Closed(_, reason) if *n == at => Some(*reason),
+            _ => None,
+        })
+    }
+
+    fn opened(&self, at: usize) -> Option<SessionId> {
+        self.events.iter().find_map(|(n, event)| match event {
+            Event::Incoming(id) | Event::Established(id) if *n == at => Some(*id),
+            _ => None,
+        })
+    }
+}
+
+#[test]
+fn one_acknowledgement_of_many_messages_tells_of_every_one() {
+    // The peer's cells are rare: each confirms dozens of messages.
+    let mut world = World::new([constant(2), constant(100)]);
+    let id = world.connect(0, 1, ModePolicy::A);
+    for n in 0..40 {
+        world.send(0, id, &[n]);
+    }
+    world.run(3000);
+    assert_eq!(world.received.len(), 40);
+    assert_eq!(world.delivered(0), 40);
+}
