@@ -41,9 +41,14 @@ fn config(traffic: Traffic) -> ConfigBuilder {
     Config::builder(traffic).accept(Accept::Anyone(ModePolicy::A_THEN_B))
 }
 
+fn few() -> Limits {
+    Limits { sessions: 4, ..Limits::default() }
+}
+
 fn constant(millis: u64) -> ConfigBuilder {
     config(Traffic::constant(Duration::from_millis(millis)).with_max_queue_latency(Duration::from_secs(600)))
         .idle_timeout(Duration::from_secs(600))
+        .limits(few())
 }
 
 impl World {
@@ -157,4 +162,26 @@ fn one_acknowledgement_of_many_messages_tells_of_every_one() {
     world.run(3000);
     assert_eq!(world.received.len(), 40);
     assert_eq!(world.delivered(0), 40);
+}
+
+#[test]
+fn a_sender_much_faster_than_its_peer_gets_confirmations() {
+    // Between two of the peer's cells pass many more of ours than an acknowledgement reaches back, most of them cover.
+    let mut world = World::new([constant(1), constant(1700)]);
+    let id = world.connect(0, 1, ModePolicy::A);
+    world.run(6000);
+    world.send(0, id, &vec![7; 100_000]);
+    world.run(4000);
+    assert_eq!(world.received.len(), 1);
+    assert_eq!(world.delivered(0), 1);
+}
+
+#[test]
+fn a_slow_peer_is_not_taken_for_a_path_that_loses() {
+    let mut world = World::new([constant(1), constant(2500)]);
+    world.connect(0, 1, ModePolicy::A);
+    world.run(60_000);
+    let last_second = world.now.saturating_sub(Duration::from_secs(1));
+    let cells = world.trace.iter().filter(|(at, from, _)| *from == 0 && *at > last_second).count();
+    assert!(cells > 990, "{cells} cells in the last second");
 }

@@ -48,29 +48,33 @@ impl Engine {
         let Some(entry) = self.sessions.get_mut(slot) else { return };
         let Some(link) = entry.link.as_deref_mut() else { return };
         link.last_heard = now;
-        if link.received.note(counter) {
+        if link.heard.note(counter) {
             link.route.heard(path, &mut self.random.secret);
         }
         if let Some(token) = control.path_challenge {
             link.route.challenged(token);
         }
-        if let Some(ack) = &control.ack {
-            link.breaker.acknowledged(ack);
-        }
+        link.breaker.heard(control.heard);
         let moved = control.path_response.is_some_and(|token| link.route.proved(token));
-        let close_heard = control.ack.zip(link.close_told).is_some_and(|(ack, told)| ack.largest >= told);
+        let close_heard = control.heard.cells > 0 && link.close_told.is_some_and(|told| control.heard.largest >= told);
         if moved {
             entry.set_path_changed();
         }
 
         entry.queue.credit(control.message_limit, control.cell_limit);
-        let confirmed = control.ack.map_or(0, |ack| entry.acknowledged(&ack, now));
+        let confirmed = entry.acknowledged(control.ack.as_ref(), control.heard.largest, now);
         self.metrics.messages_delivered += confirmed;
 
         if let Some((fragment, data)) = fragment.filter(|_| entry.ended.is_none()) {
             match entry.inbox.insert(&fragment, data) {
-                Ok(true) => entry.set_readable(),
-                Ok(false) => {}
+                Ok(ready) => {
+                    if let Some(link) = &mut entry.link {
+                        link.received.note(counter);
+                    }
+                    if ready {
+                        entry.set_readable();
+                    }
+                }
                 Err(_) => self.metrics.drops.protocol += 1,
             }
         }

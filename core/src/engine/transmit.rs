@@ -96,6 +96,7 @@ impl Engine {
         let (path, path_challenge) = link.route.next();
         let (message_limit, cell_limit) = entry.inbox.credit();
         let control = Control {
+            heard: link.heard,
             ack: link.received.ack(),
             close: link.close_told.is_some(),
             message_limit,

@@ -76,9 +76,9 @@ impl Entry {
     }
 
     /// Takes in an acknowledgement. Returns how many messages it confirmed; an event tells of each.
-    pub(crate) fn acknowledged(&mut self, ack: &Ack, now: Instant) -> u64 {
+    pub(crate) fn acknowledged(&mut self, ack: Option<&Ack>, heard: u64, now: Instant) -> u64 {
         let before = self.delivered.len();
-        self.queue.acknowledged(ack, now, |id| self.delivered.push_back(id));
+        self.queue.acknowledged(ack, heard, now, |id| self.delivered.push_back(id));
         (self.delivered.len() - before) as u64
     }
 

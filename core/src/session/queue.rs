@@ -194,12 +194,19 @@ impl SendQueue {
         Some((fragment, chunk))
     }
 
-    /// Takes in an acknowledgement and the peer's credit. Calls `delivered` for each message now whole at the peer.
-    pub(crate) fn acknowledged(&mut self, ack: &Ack, now: Instant, mut delivered: impl FnMut(MessageId)) {
+    /// Takes in an acknowledgement, and the largest counter the peer has heard of cells of any kind. Calls `delivered`
+    /// for each message now whole at the peer.
+    pub(crate) fn acknowledged(
+        &mut self,
+        ack: Option<&Ack>,
+        heard: u64,
+        now: Instant,
+        mut delivered: impl FnMut(MessageId),
+    ) {
         let mut at = 0;
         while at < self.in_flight.len() {
             let sent = self.in_flight[at];
-            if ack.contains(sent.counter) {
+            if let Some(ack) = ack.filter(|ack| ack.contains(sent.counter)) {
                 self.in_flight.remove(at);
                 if sent.counter == ack.largest {
                     self.rtt.sample(now - sent.at);
@@ -208,7 +215,7 @@ impl SendQueue {
                 continue;
             }
             // Further back than the map reaches, or overtaken by many.
-            if ack.is_past(sent.counter) || ack.largest >= sent.counter + REORDER {
+            if ack.is_some_and(|ack| ack.is_past(sent.counter)) || heard >= sent.counter + REORDER {
                 self.in_flight[at].lost = true;
             }
             at += 1;
