@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use b4ae_core::{
     Accept, CloseReason, Config, ConfigBuilder, ConfigError, DATAGRAM_LEN, Engine, Event, Identity, Instant, Limits,
-    MessageId, ModePolicy, Path, SecretIdentity, Seed, SessionId, Shutdown, Traffic, TransmitKind, TxBuf, UnixTime,
+    MessageId, ModePolicy, Path, SecretIdentity, Seed, SendError, SessionId, Shutdown, Traffic, TransmitKind, TxBuf,
+    UnixTime,
 };
 
 const STEP: Duration = Duration::from_millis(1);
@@ -184,4 +185,52 @@ fn a_slow_peer_is_not_taken_for_a_path_that_loses() {
     let last_second = world.now.saturating_sub(Duration::from_secs(1));
     let cells = world.trace.iter().filter(|(at, from, _)| *from == 0 && *at > last_second).count();
     assert!(cells > 990, "{cells} cells in the last second");
+}
+
+#[test]
+fn a_message_longer_than_the_peer_takes_is_not_reported_as_delivered() {
+    let small = Limits { message: 2000, ..few() };
+    let mut world = World::new([constant(2), constant(2).limits(small)]);
+    let id = world.connect(0, 1, ModePolicy::A);
+    world.send(0, id, &[1; 5000]);
+    world.send(0, id, b"after it");
+    world.run(5000);
+    assert_eq!(world.delivered(0), 0, "nothing has reached the peer's application");
+    // Nothing in order can follow what the peer does not take: the session cannot go on.
+    assert_eq!(world.closed(0), Some(CloseReason::Peer));
+    assert_eq!(world.closed(1), Some(CloseReason::Protocol));
+}
+
+#[test]
+fn a_message_beyond_all_the_credit_a_peer_will_ever_give_ends_the_session() {
+    // Its bucket is wider than the peer's whole window: waiting for credit would be waiting for ever.
+    let small = Limits { message: 2000, receive_bytes: 5000, ..few() };
+    let mut world = World::new([constant(2), constant(2).limits(small)]);
+    let id = world.connect(0, 1, ModePolicy::A);
+    world.send(0, id, &[1; 9000]);
+    world.run(5000);
+    assert_eq!(world.closed(0), Some(CloseReason::Protocol));
+
+    // Once the peer has said how much it takes, the application is told instead.
+    let mut world = World::new([constant(2), constant(2).limits(small)]);
+    let id = world.connect(0, 1, ModePolicy::A);
+    world.run(1000);
+    let mut session = world.engines[0].session(id).expect("open");
+    assert_eq!(session.send(&[1; 9000]), Err(SendError::TooLong { max: 4096 }));
+    assert!(session.send(&[1; 2000]).is_ok());
+}
+
+#[test]
+fn every_message_a_configuration_allows_fits_its_own_window() {
+    // 9000 bytes are padded to 16 cells, which 12 KiB of window would never let begin.
+    let limits = Limits { message: 9000, send_bytes: 1 << 20, receive_bytes: 2048 + 9000 + 1125, ..Limits::default() };
+    let built = constant(2).limits(limits).build();
+    assert_eq!(built.err(), Some(ConfigError::Limit("receive_bytes")));
+
+    let limits = Limits { receive_bytes: 16 << 10, ..limits };
+    let mut world = World::new([constant(2).limits(limits), constant(2).limits(limits)]);
+    let id = world.connect(0, 1, ModePolicy::A);
+    world.send(0, id, &[1; 9000]);
+    world.run(3000);
+    assert_eq!(world.received.len(), 1);
 }

@@ -65,6 +65,8 @@ impl Engine {
         let confirmed = entry.acknowledged(control.ack.as_ref(), control.heard.largest, now);
         self.metrics.messages_delivered += confirmed;
 
+        // A message that one side cannot take, or begin, would stop all those after it: better said than silent.
+        let mut unfit = entry.ended.is_none() && entry.queue.is_stuck();
         if let Some((fragment, data)) = fragment.filter(|_| entry.ended.is_none()) {
             match entry.inbox.insert(&fragment, data) {
                 Ok(ready) => {
@@ -75,10 +77,15 @@ impl Engine {
                         entry.set_readable();
                     }
                 }
-                Err(_) => self.metrics.drops.protocol += 1,
+                Err(_) => {
+                    self.metrics.drops.protocol += 1;
+                    unfit = true;
+                }
             }
         }
-        if close_heard {
+        if unfit {
+            self.end_session(slot, CloseReason::Protocol);
+        } else if close_heard {
             self.end_session(slot, CloseReason::Local);
         } else if control.close {
             let closing = self.sessions.get(slot).is_some_and(|entry| entry.closing.is_some());

@@ -57,6 +57,8 @@ pub(crate) struct SendQueue {
     begun_cells: u64,
     message_limit: u64,
     cell_limit: u64,
+    /// The most cells the peer ever holds, once it has said so.
+    window: Option<u64>,
     rtt: Rtt,
     pub(crate) retransmissions: u64,
 }
@@ -102,6 +104,17 @@ impl SendQueue {
 
     pub(crate) fn rtt(&self) -> Option<Duration> {
         self.rtt.smoothed
+    }
+
+    /// The most cells a message to this peer can take, once known.
+    pub(crate) fn window(&self) -> Option<u64> {
+        self.window
+    }
+
+    /// Whether the next message to begin takes more cells than the peer will ever have room for.
+    pub(crate) fn is_stuck(&self) -> bool {
+        let next = self.messages.iter().find(|m| m.next < m.count);
+        next.zip(self.window).is_some_and(|(message, window)| u64::from(message.count) > window)
     }
 
     /// Cells that wait for their first slot.
@@ -242,6 +255,8 @@ impl SendQueue {
 
     /// Takes in the peer's credit, which only grows.
     pub(crate) fn credit(&mut self, message_limit: u64, cell_limit: u64) {
+        // Nothing begun means nothing taken: the first credit is the peer's whole window.
+        self.window.get_or_insert(cell_limit);
         self.message_limit = self.message_limit.max(message_limit);
         self.cell_limit = self.cell_limit.max(cell_limit);
     }
