@@ -234,3 +234,25 @@ fn every_message_a_configuration_allows_fits_its_own_window() {
     world.run(3000);
     assert_eq!(world.received.len(), 1);
 }
+
+#[test]
+fn a_replayed_finish_does_not_direct_a_session_to_another_address() {
+    // An observer sends the initiator's Finish again in the name of a third address, before the session begins.
+    let mut world = World::new([constant(2), constant(2), constant(2)]);
+    world.connect(0, 1, ModePolicy::B);
+    for _ in 0..2000 {
+        world.turn_with(&mut |flight| {
+            let mut flights = vec![flight.clone()];
+            if flight.from == 0 && flight.kind == TransmitKind::Handshake {
+                // Ahead of the last fragment and behind the first.
+                flights.insert(0, Flight { from: 2, ..flight.clone() });
+                flights.push(Flight { from: 2, ..flight });
+            }
+            flights
+        });
+    }
+    assert!(world.opened(1).is_some());
+    let astray = world.trace.iter().filter(|(_, from, to)| *from == 1 && *to == address(2)).count();
+    let cells = world.engines[1].metrics().challenges_sent;
+    assert!(astray as u64 <= cells, "{astray} datagrams to an address that has proved nothing");
+}
