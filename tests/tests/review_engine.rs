@@ -256,3 +256,19 @@ fn a_replayed_finish_does_not_direct_a_session_to_another_address() {
     let cells = world.engines[1].metrics().challenges_sent;
     assert!(astray as u64 <= cells, "{astray} datagrams to an address that has proved nothing");
 }
+
+#[test]
+fn a_busy_peer_cannot_overflow_the_farewell_of_a_low_overhead_session() {
+    let slow = Duration::from_secs(30);
+    let lazy = Traffic::low_overhead_unprotected().with_cover(Duration::from_millis(500), slow, slow);
+    let mut world = World::new([config(lazy).idle_timeout(Duration::from_secs(600)), constant(1)]);
+    let id = world.connect(0, 1, ModePolicy::A);
+    while world.opened(1).is_none() {
+        world.turn();
+    }
+    world.run(2000);
+    world.engines[0].session(id).expect("open").close();
+    world.run(20_000);
+    let left = world.engines[0].metrics().sessions;
+    assert_eq!((world.closed(0), left), (Some(CloseReason::Local), 0));
+}
