@@ -258,6 +258,45 @@ fn a_replayed_finish_does_not_direct_a_session_to_another_address() {
 }
 
 #[test]
+fn a_forged_refusal_does_not_end_a_handshake() {
+    // The forger knows the fingerprint and sees the Hello, so it can seal a Challenge that accepts no mode, and it is
+    // faster than the peer.
+    let mut world = World::new([constant(2), constant(2)]);
+    // An engine with the peer's identity, that accepts other modes: what it answers is what a forger would.
+    let identity = Identity::from_secret(&SecretIdentity::generate(&Seed::new([2; 32])));
+    let config = Config::builder(Traffic::balanced()).accept(Accept::Anyone(ModePolicy::B)).build().expect("sound");
+    let mut forger = Engine::new(&config, identity, &Seed::new([9; 32]), Instant::ORIGIN, UnixTime(0)).expect("new");
+    let id = world.connect(0, 1, ModePolicy::A);
+    let mut hellos = 0;
+    for _ in 0..3000 {
+        let now = world.now;
+        world.turn_with(&mut |flight| {
+            let mut flights = vec![flight.clone()];
+            if flight.from == 0 && hellos == 0 {
+                hellos += 1;
+                let mut bytes = flight.bytes;
+                forger.handle_datagram(now, address(0), &mut bytes);
+                let mut bytes = [0; DATAGRAM_LEN];
+                while let Some(sent) = forger.poll_transmit(TxBuf::new(&mut bytes).expect("room")) {
+                    flights.push(Flight { at: now, from: 1, to: sent.path, kind: sent.kind, bytes });
+                }
+            }
+            flights
+        });
+    }
+    assert_eq!(world.opened(0), Some(id), "closed: {:?}", world.closed(0));
+}
+
+#[test]
+fn a_peer_that_accepts_no_offered_mode_is_reported_as_such() {
+    let only_b = Config::builder(Traffic::balanced()).accept(Accept::Anyone(ModePolicy::B));
+    let mut world = World::new([constant(2), only_b]);
+    world.connect(0, 1, ModePolicy::A);
+    world.run(15_000);
+    assert_eq!(world.closed(0), Some(CloseReason::NoCommonMode));
+}
+
+#[test]
 fn a_busy_peer_cannot_overflow_the_farewell_of_a_low_overhead_session() {
     let slow = Duration::from_secs(30);
     let lazy = Traffic::low_overhead_unprotected().with_cover(Duration::from_millis(500), slow, slow);

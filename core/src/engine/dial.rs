@@ -28,7 +28,7 @@ const FIRST_RETRY: Duration = Duration::from_secs(1);
 const LONGEST_RETRY: Duration = Duration::from_secs(8);
 /// Init is sent this often before a new Hello asks for a new cookie.
 const INIT_TRIES: u8 = 4;
-/// Challenges and Statuses that one handshake acts on.
+/// Statuses that one handshake acts on.
 const MAX_ANSWERS: u8 = 16;
 
 /// A handshake we began.
@@ -48,6 +48,8 @@ pub(crate) struct Dial {
     /// A Challenge that came while another was being answered: tried if that one leads nowhere.
     spare: Option<Challenge>,
     answers: u8,
+    /// A Challenge said that no mode offered is accepted. Whoever knows the fingerprint can say so.
+    refused: bool,
     failed: bool,
 }
 
@@ -106,7 +108,11 @@ impl Dial {
 
     /// Why the handshake came to nothing.
     fn verdict(&self) -> CloseReason {
-        if self.failed { CloseReason::HandshakeFailed } else { CloseReason::Unreachable }
+        match self.stage {
+            _ if self.failed => CloseReason::HandshakeFailed,
+            Stage::Hello if self.refused => CloseReason::NoCommonMode,
+            _ => CloseReason::Unreachable,
+        }
     }
 
     /// Writes the next datagram that is to be sent now.
@@ -201,6 +207,7 @@ impl Engine {
             to_send: 1,
             spare: None,
             answers: 0,
+            refused: false,
             failed: false,
         };
         dial.backoff(self.now, &mut self.random.public);
@@ -241,12 +248,9 @@ impl Engine {
             self.metrics.drops.unauthentic += 1;
             return;
         };
-        if dial.answers >= MAX_ANSWERS {
-            return;
-        }
-        dial.answers += 1;
         if message::select(dial.offer.iter(), challenge.cookie.accept).is_none() {
-            self.end_session(slot, CloseReason::NoCommonMode);
+            // Believed if the peer does not say otherwise.
+            dial.refused = true;
         } else if matches!(dial.stage, Stage::Hello) {
             self.prepare(id, challenge);
         } else {
@@ -354,7 +358,8 @@ impl Engine {
         let Some(dial) = self.sessions.named(slot, generation).and_then(|entry| entry.dial.as_deref_mut()) else {
             return;
         };
-        if now >= dial.give_up {
+        let refused = dial.refused && matches!(dial.stage, Stage::Hello) && dial.retry > FIRST_RETRY * 2;
+        if refused || now >= dial.give_up {
             let verdict = dial.verdict();
             self.end_session(slot, verdict);
             return;
