@@ -258,6 +258,31 @@ fn a_replayed_finish_does_not_direct_a_session_to_another_address() {
 }
 
 #[test]
+fn a_handshake_survives_the_responder_forgetting_it_half_way() {
+    // The first Response datagram of two arrives, the second does not, and then the responder's table loses the
+    // handshake, as under a flood.
+    let mut world = World::new([constant(2), constant(2)]);
+    let id = world.connect(0, 1, ModePolicy::A);
+    let (mut seen, mut muted) = (0, false);
+    for turn in 0..20_000 {
+        // Silence from the second Response datagram on, for longer than a half-open handshake lives.
+        if turn == 7000 {
+            muted = false;
+        }
+        world.turn_with(&mut |flight| {
+            if flight.from == 1 && flight.kind == TransmitKind::Handshake {
+                seen += 1;
+                if seen == 3 {
+                    muted = true;
+                }
+            }
+            if muted { Vec::new() } else { vec![flight] }
+        });
+    }
+    assert_eq!(world.opened(0), Some(id), "closed: {:?}", world.closed(0));
+}
+
+#[test]
 fn a_forged_refusal_does_not_end_a_handshake() {
     // The forger knows the fingerprint and sees the Hello, so it can seal a Challenge that accepts no mode, and it is
     // faster than the peer.

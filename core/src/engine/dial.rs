@@ -368,23 +368,23 @@ impl Engine {
             Stage::Hello => dial.to_send = 1,
             Stage::Preparing(_) => {}
             Stage::Init(init) if init.verifying => {}
-            Stage::Init(init) => match init.response.as_ref().map(Assembly::have) {
-                Some(have) if have != 0 => dial.to_send = 1,
-                _ => {
-                    init.tries += 1;
-                    if let Some(challenge) = dial.spare.take() {
-                        self.rearm_dial(id, now);
-                        self.prepare(id, challenge);
-                        return;
-                    }
-                    if init.tries > INIT_TRIES {
-                        dial.stage = Stage::Hello;
-                        dial.to_send = 1;
-                    } else {
-                        dial.to_send = fragment::all(fragment::count(INIT_LEN, knock::CHUNK));
-                    }
+            Stage::Init(init) => {
+                let first = init.tries == 1;
+                init.tries += 1;
+                if first && init.response.as_ref().is_some_and(|response| response.have() != 0) {
+                    // The first fragment says which of the Response are here. Once: the peer may have forgotten us.
+                    dial.to_send = 1;
+                } else if let Some(challenge) = dial.spare.take() {
+                    self.rearm_dial(id, now);
+                    self.prepare(id, challenge);
+                    return;
+                } else if init.tries > INIT_TRIES {
+                    dial.stage = Stage::Hello;
+                    dial.to_send = 1;
+                } else {
+                    dial.to_send = fragment::all(fragment::count(INIT_LEN, knock::CHUNK));
                 }
-            },
+            }
             Stage::Finish(finish) => {
                 dial.to_send = fragment::all(fragment::count(finish.message.len(), sealed::CHUNK)) & !finish.have;
                 if dial.to_send == 0 {
