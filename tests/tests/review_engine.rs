@@ -283,6 +283,16 @@ fn a_handshake_survives_the_responder_forgetting_it_half_way() {
 }
 
 #[test]
+fn a_handshake_ends_when_its_time_is_over_and_not_later() {
+    let mut world = World::new([constant(2).handshake_timeout(Duration::from_millis(1500)), constant(2)]);
+    world.connect(0, 1, ModePolicy::A);
+    while world.closed(0).is_none() {
+        world.turn_with(&mut |_| Vec::new());
+    }
+    assert!(world.now <= Instant::from_nanos(1_505_000_000), "{:?}", world.now);
+}
+
+#[test]
 fn a_forged_refusal_does_not_end_a_handshake() {
     // The forger knows the fingerprint and sees the Hello, so it can seal a Challenge that accepts no mode, and it is
     // faster than the peer.

@@ -102,7 +102,7 @@ impl Dial {
     fn backoff(&mut self, now: Instant, random: &mut Stream) {
         let base = nanos(self.retry);
         let jitter = random.below(base / 2);
-        self.timer = now + Duration::from_nanos(base * 3 / 4 + jitter);
+        self.timer = (now + Duration::from_nanos(base * 3 / 4 + jitter)).min(self.give_up);
         self.retry = (self.retry * 2).min(LONGEST_RETRY);
     }
 
