@@ -346,3 +346,29 @@ fn a_busy_peer_cannot_overflow_the_farewell_of_a_low_overhead_session() {
     let left = world.engines[0].metrics().sessions;
     assert_eq!((world.closed(0), left), (Some(CloseReason::Local), 0));
 }
+
+/// Cells that leave engine 0: when, and where to.
+fn cells(world: &World) -> Vec<(Instant, Path)> {
+    world.trace.iter().filter(|(_, from, _)| *from == 0).map(|(at, _, to)| (*at, *to)).collect()
+}
+
+#[test]
+fn taking_the_end_of_a_session_late_does_not_reorder_the_slots_of_others() {
+    // One session ends; another begins. Whether the application has asked for news in between must not show.
+    let run = |deaf: bool| {
+        let traffic = Traffic::constant(Duration::from_millis(5)).with_leave_boundary(Duration::from_millis(500));
+        let mut world = World::new((0..4).map(|_| config(traffic)));
+        let first = world.connect(1, 0, ModePolicy::A);
+        world.run(300);
+        world.connect(2, 0, ModePolicy::A);
+        world.run(300);
+        world.deaf = if deaf { vec![0] } else { Vec::new() };
+        world.engines[1].session(first).expect("open").close();
+        world.run(2000);
+        world.connect(3, 0, ModePolicy::A);
+        world.run(2000);
+        world
+    };
+    let (prompt, late) = (run(false), run(true));
+    assert!(cells(&prompt) == cells(&late), "the traces differ");
+}
