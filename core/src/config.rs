@@ -340,6 +340,10 @@ impl ConfigBuilder {
                 return Err(ConfigError::Limit(name));
             }
         }
+        // Sealed long ahead, a cell says what was true then; sealed for ever ahead, sealing never ends.
+        if traffic.lead > Duration::from_secs(1) {
+            return Err(ConfigError::Limit("lead"));
+        }
         let Padding { min, max } = config.padding;
         let bucket = |size: u32| (1024..=1 << 20).contains(&size) && size.is_power_of_two();
         if !bucket(min) || !bucket(max) || min > max {

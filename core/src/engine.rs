@@ -444,8 +444,9 @@ impl Engine {
         }
         let traffic = &self.config.traffic;
         let share = u64::from(1000 - traffic.dummy_permille);
-        let gap = nanos(traffic.interval).saturating_mul(self.grid.round_len().max(1) as u64) * 1000 / share;
-        entry.queue.waiting_cells() as u64 * gap <= nanos(traffic.max_queue_latency)
+        let gap = nanos(traffic.interval).saturating_mul(self.grid.round_len().max(1) as u64);
+        let gap = gap.saturating_mul(1000) / share;
+        (entry.queue.waiting_cells() as u64).saturating_mul(gap) <= nanos(traffic.max_queue_latency)
     }
 
     pub(crate) fn entry(&self, id: SessionId) -> &Entry {

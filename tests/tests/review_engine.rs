@@ -236,6 +236,42 @@ fn every_message_a_configuration_allows_fits_its_own_window() {
 }
 
 #[test]
+fn absurd_limits_are_refused_without_a_panic() {
+    for limits in [
+        Limits { message: usize::MAX, ..Limits::default() },
+        Limits { sessions: u32::MAX, ..Limits::default() },
+        Limits { receive_bytes: usize::MAX, ..Limits::default() },
+    ] {
+        assert!(constant(2).limits(limits).build().is_err());
+    }
+    // Sealing for ever ahead would be sealing for ever.
+    for lead in [Duration::MAX, Duration::from_secs(60)] {
+        let traffic = Traffic::balanced().with_lead(lead);
+        assert_eq!(Config::builder(traffic).build().err(), Some(ConfigError::Limit("lead")));
+    }
+}
+
+#[test]
+fn the_end_of_time_does_not_spin() {
+    let mut world = World::new([constant(2).idle_timeout(Duration::MAX), constant(2)]);
+    world.connect(0, 1, ModePolicy::A);
+    world.run(500);
+    assert!(world.opened(0).is_some());
+    let end = Instant::from_nanos(u64::MAX);
+    let engine = &mut world.engines[0];
+    let mut bytes = [0; DATAGRAM_LEN];
+    let mut sent = 0;
+    for _ in 0..8 {
+        engine.handle_timeout(end);
+        while engine.poll_transmit(TxBuf::new(&mut bytes).expect("room")).is_some() {
+            sent += 1;
+            assert!(sent < 100, "sealing without end");
+        }
+    }
+    assert_eq!(engine.poll_timeout(), None);
+}
+
+#[test]
 fn a_replayed_finish_does_not_direct_a_session_to_another_address() {
     // An observer sends the initiator's Finish again in the name of a third address, before the session begins.
     let mut world = World::new([constant(2), constant(2), constant(2)]);
