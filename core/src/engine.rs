@@ -295,7 +295,10 @@ impl Engine {
             Shutdown::Flush(deadline) => {
                 self.timers.insert((deadline, Timer::Shutdown));
                 let slots: Vec<_> = self.sessions.iter().map(|(slot, _)| slot).collect();
-                slots.into_iter().for_each(|slot| self.close_session(slot));
+                slots.into_iter().for_each(|slot| {
+                    self.close_session(slot);
+                    self.pace_low_overhead(slot, false);
+                });
             }
         }
     }

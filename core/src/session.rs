@@ -165,6 +165,8 @@ impl Session<'_> {
         }
         let taken = self.engine.entry_mut(self.id).inbox.take(out).ok_or(RecvError::Empty)?;
         self.engine.count_received();
+        // On a low-overhead session the peer may be waiting for this room, and cover may be long in coming.
+        self.engine.pace_low_overhead(self.id.slot, true);
         // What ended the session may be told once the last message has been taken.
         self.engine.list(self.id.slot);
         Ok(taken)

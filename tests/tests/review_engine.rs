@@ -383,6 +383,27 @@ fn a_busy_peer_cannot_overflow_the_farewell_of_a_low_overhead_session() {
     assert_eq!((world.closed(0), left), (Some(CloseReason::Local), 0));
 }
 
+#[test]
+fn credit_given_back_is_told_without_waiting_for_cover() {
+    // Cover is rare; the application lets its inbox fill, then takes everything at once.
+    let rare = Traffic::low_overhead_unprotected()
+        .with_cover(Duration::from_secs(300), Duration::ZERO, Duration::from_millis(5))
+        .with_max_queue_latency(Duration::from_secs(600));
+    let limits = Limits { message: 2048, receive_bytes: 8192, ..Limits::default() };
+    let build = || config(rare).limits(limits).idle_timeout(Duration::from_secs(3600));
+    let mut world = World::new([build(), build()]);
+    let id = world.connect(0, 1, ModePolicy::A);
+    world.run(1000);
+    world.deaf = vec![1];
+    for _ in 0..40 {
+        world.send(0, id, &[5; 2000]);
+    }
+    world.run(3000);
+    world.deaf.clear();
+    world.run(10_000);
+    assert_eq!(world.received.len(), 40);
+}
+
 /// Cells that leave engine 0: when, and where to.
 fn cells(world: &World) -> Vec<(Instant, Path)> {
     world.trace.iter().filter(|(_, from, _)| *from == 0).map(|(at, _, to)| (*at, *to)).collect()
