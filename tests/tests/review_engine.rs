@@ -429,3 +429,27 @@ fn taking_the_end_of_a_session_late_does_not_reorder_the_slots_of_others() {
     let (prompt, late) = (run(false), run(true));
     assert!(cells(&prompt) == cells(&late), "the traces differ");
 }
+
+#[test]
+fn a_close_just_before_the_leave_boundary_is_heard_by_both() {
+    // The responder's slots end soon after it hears of the close; the other must hear that it did.
+    for offset in 0..12 {
+        let traffic = Traffic::constant(Duration::from_millis(20)).with_leave_boundary(Duration::from_millis(1000));
+        let mut world = World::new([config(traffic), config(traffic)]);
+        let id = world.connect(0, 1, ModePolicy::A);
+        world.run(2940 + 5 * offset);
+        world.engines[0].session(id).expect("open").close();
+        world.run(3000);
+        assert_eq!(world.closed(0), Some(CloseReason::Local), "offset {offset}");
+    }
+}
+
+#[test]
+fn an_engine_that_has_shut_down_is_silent_to_strangers() {
+    let mut world = World::new([constant(2), constant(2)]);
+    let now = world.now;
+    world.engines[1].shutdown(now, Shutdown::Now);
+    world.connect(0, 1, ModePolicy::A);
+    world.run(3000);
+    assert!(world.trace.iter().all(|(_, from, _)| *from == 0));
+}

@@ -178,7 +178,7 @@ impl Pressure {
 impl Engine {
     /// A datagram with no connection id of ours.
     pub(crate) fn knock(&mut self, path: Path, datagram: &mut [u8; DATAGRAM_LEN]) {
-        if self.accept_bits == 0 {
+        if self.accept_bits == 0 || self.shutdown.is_some() {
             self.metrics.drops.stranger += 1;
             return;
         }
