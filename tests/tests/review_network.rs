@@ -317,3 +317,26 @@ fn closed_comes_once_and_last_and_every_place_is_free_again() {
         assert_eq!(cells, 0, "seed {seed}: silence after the last session");
     }
 }
+
+#[test]
+fn a_low_overhead_session_whose_peer_has_vanished_falls_nearly_silent() {
+    let low = Traffic::low_overhead_unprotected().with_max_queue_latency(Duration::from_secs(60));
+    let mut world = World::new([config(low), config(low)]);
+    let id = world.connect(0, 1, ModePolicy::A);
+    world.run(1000);
+    for n in 0..200 {
+        world.send(0, id, &[n; 1000]);
+    }
+    for _ in 0..20_000 {
+        world.turn_with(&mut |_| Vec::new());
+    }
+    let late = world.now.saturating_sub(Duration::from_secs(10));
+    let cells = world.trace.iter().filter(|(at, from, _)| *from == 0 && *at > late).count();
+    // Ten are cover.
+    assert!(cells < 50, "{cells} cells in ten seconds to nobody");
+    // And the peer is back.
+    for _ in 0..40_000 {
+        world.turn();
+    }
+    assert_eq!(world.delivered(0), 200);
+}

@@ -68,6 +68,10 @@ pub(crate) struct SendQueue {
 struct Rtt {
     smoothed: Option<Duration>,
     variation: Duration,
+    /// Timeouts since the last acknowledgement, each of which doubles the next.
+    expired: u32,
+    /// When the last one was.
+    expired_at: Option<Instant>,
 }
 
 impl Rtt {
@@ -85,7 +89,23 @@ impl Rtt {
     }
 
     fn timeout(&self) -> Duration {
-        self.smoothed.map_or(FIRST_RTO, |smoothed| (smoothed + self.variation * 4).clamp(MIN_RTO, MAX_RTO))
+        let once = self.smoothed.map_or(FIRST_RTO, |smoothed| (smoothed + self.variation * 4).clamp(MIN_RTO, MAX_RTO));
+        once.saturating_mul(1 << self.expired.min(16)).min(MAX_RTO)
+    }
+
+    /// When a cell sent at `sent` counts as lost, if nothing else is heard: one cell a timeout asks whether the peer
+    /// is there, and the rest follow its acknowledgement.
+    fn expiry(&self, sent: Instant) -> Instant {
+        self.expired_at.map_or(sent, |at| at.max(sent)) + self.timeout()
+    }
+
+    fn expire(&mut self, now: Instant) {
+        self.expired = self.expired.saturating_add(1);
+        self.expired_at = Some(now);
+    }
+
+    fn acknowledged(&mut self) {
+        (self.expired, self.expired_at) = (0, None);
     }
 }
 
@@ -129,7 +149,7 @@ impl SendQueue {
 
     /// When the first unconfirmed cell counts as lost.
     pub(crate) fn retransmit_at(&self) -> Option<Instant> {
-        self.in_flight.iter().map(|sent| sent.at).min().map(|at| at + self.rtt.timeout())
+        self.in_flight.iter().map(|sent| sent.at).min().map(|at| self.rtt.expiry(at))
     }
 
     /// How long the first unbegun message has waited.
@@ -161,8 +181,7 @@ impl SendQueue {
     }
 
     fn lost(&self, now: Instant) -> Option<usize> {
-        let timeout = self.rtt.timeout();
-        self.in_flight.iter().position(|sent| sent.lost || now - sent.at >= timeout)
+        self.in_flight.iter().position(|sent| sent.lost || now >= self.rtt.expiry(sent.at))
     }
 
     fn fresh(&self) -> Option<usize> {
@@ -182,6 +201,9 @@ impl SendQueue {
         let (id, index) = if let Some(at) = self.lost(now) {
             let sent = self.in_flight.remove(at)?;
             self.retransmissions += 1;
+            if !sent.lost {
+                self.rtt.expire(now);
+            }
             (sent.message, sent.index)
         } else {
             let at = self.fresh().filter(|_| fresh)?;
@@ -221,6 +243,7 @@ impl SendQueue {
             let sent = self.in_flight[at];
             if let Some(ack) = ack.filter(|ack| ack.contains(sent.counter)) {
                 self.in_flight.remove(at);
+                self.rtt.acknowledged();
                 if sent.counter == ack.largest {
                     self.rtt.sample(now - sent.at);
                 }
