@@ -75,7 +75,7 @@ impl Traffic {
     /// the wire shows it: it bounds the application's throughput at `1 - dummy_rate` of the slots.
     #[must_use]
     pub fn with_dummy_rate(mut self, share: f64) -> Self {
-        self.dummy_permille = if share.is_nan() { u16::MAX } else { (share * 1000.0 + 0.5) as u16 };
+        self.dummy_permille = if share >= 0.0 { (share * 1000.0 + 0.5) as u16 } else { u16::MAX };
         self
     }
 
@@ -318,6 +318,11 @@ impl ConfigBuilder {
             }
             if cover_mean < Duration::from_millis(1) {
                 return Err(ConfigError::Interval);
+            }
+            // Gaps are exponential: one in a million is longer than fourteen times the mean.
+            let gap = cover_mean.saturating_mul(14).max(delay_max.saturating_mul(2));
+            if config.idle_timeout < gap {
+                return Err(ConfigError::IdleTimeout { needed_ms: nanos(gap).div_ceil(1_000_000) });
             }
         }
         let limits = &config.limits;

@@ -94,7 +94,7 @@ fn every_message_a_configuration_allows_fits_its_own_window() {
 }
 
 #[test]
-fn absurd_limits_are_refused_without_a_panic() {
+fn absurd_configurations_are_refused_without_a_panic() {
     for limits in [
         Limits { message: usize::MAX, ..Limits::default() },
         Limits { sessions: u32::MAX, ..Limits::default() },
@@ -102,6 +102,10 @@ fn absurd_limits_are_refused_without_a_panic() {
     ] {
         assert!(constant(2).limits(limits).build().is_err());
     }
+    assert_eq!(config(Traffic::balanced().with_dummy_rate(-0.1)).build().err(), Some(ConfigError::DummyRate));
+    // Cover so rare that sessions would end for want of it.
+    let rare = Traffic::low_overhead_unprotected().with_cover(Duration::from_secs(30), Duration::ZERO, Duration::ZERO);
+    assert_eq!(config(rare).build().err(), Some(ConfigError::IdleTimeout { needed_ms: 420_000 }));
     // Sealing for ever ahead would be sealing for ever.
     for lead in [Duration::MAX, Duration::from_secs(60)] {
         let traffic = Traffic::balanced().with_lead(lead);
@@ -245,7 +249,7 @@ fn a_busy_peer_cannot_overflow_the_farewell_of_a_low_overhead_session() {
 fn credit_given_back_is_told_without_waiting_for_cover() {
     // Cover is rare; the application lets its inbox fill, then takes everything at once.
     let rare = Traffic::low_overhead_unprotected()
-        .with_cover(Duration::from_secs(300), Duration::ZERO, Duration::from_millis(5))
+        .with_cover(Duration::from_secs(250), Duration::ZERO, Duration::from_millis(5))
         .with_max_queue_latency(Duration::from_secs(600));
     let limits = Limits { message: 2048, receive_bytes: 8192, ..Limits::default() };
     let build = || config(rare).limits(limits).idle_timeout(Duration::from_secs(3600));
