@@ -14,7 +14,7 @@ use tempfile::TempDir;
 /// Far beyond what anything here takes; only a hang meets it.
 const PATIENCE: Duration = Duration::from_secs(120);
 /// Slots a second in tests.
-pub(crate) const RATE: &str = "2000";
+pub(crate) const RATE: &str = "400";
 
 /// What a finished run left behind.
 #[derive(Debug)]
