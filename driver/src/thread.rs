@@ -61,6 +61,26 @@ pub fn spawn(driver: Driver, real_time: bool) -> Result<(), BindError> {
     Ok(())
 }
 
+/// What the thread waits for beside the bell.
+#[derive(Clone, Copy)]
+struct Wait {
+    until: Option<Duration>,
+    socket: bool,
+}
+
+impl Wait {
+    /// With the next deadline this close, the socket can wait for it: one wake-up serves both. Nothing is sent because
+    /// something arrived, so this costs the application a millisecond and saves half of the wake-ups of a fast grid.
+    const SOON: Duration = Duration::from_millis(1);
+
+    fn new(until: Option<Duration>, resting: bool) -> Self {
+        if resting {
+            return Self { until: Some(until.map_or(REST, |until| until.min(REST))), socket: false };
+        }
+        Self { until, socket: until.is_none_or(|until| until > Self::SOON) }
+    }
+}
+
 fn run(mut driver: Driver, ringer: &Arc<Bell>, bell: &UnixStream) {
     let waker = Waker::from(Arc::clone(ringer));
     let mut resting = false;
@@ -70,27 +90,22 @@ fn run(mut driver: Driver, ringer: &Arc<Bell>, bell: &UnixStream) {
             Turn::Idle => None,
             Turn::Stop => return,
         };
-        let until = if resting { Some(until.map_or(REST, |until| until.min(REST))) } else { until };
-        let readable = wait(&driver, bell, ringer, until, resting);
-        resting = readable && driver.receive().is_err_and(|e| e.kind() != io::ErrorKind::WouldBlock);
+        wait(&driver, bell, ringer, Wait::new(until, resting));
+        // Whether or not the socket was watched: it costs less to ask it than to be told first.
+        resting = driver.receive().is_err_and(|e| e.kind() != io::ErrorKind::WouldBlock);
     }
 }
 
-/// Waits until the time is up, the bell rings, or the socket is readable, which it tells.
-fn wait(driver: &Driver, bell: &UnixStream, ringer: &Bell, until: Option<Duration>, resting: bool) -> bool {
+/// Waits until the time is up, the bell rings, or the socket is readable.
+fn wait(driver: &Driver, bell: &UnixStream, ringer: &Bell, wait: Wait) {
     // A time too far for the system's type is as good as none.
-    let timeout = until.and_then(|until| Timespec::try_from(until).ok());
-    let of_interest = if resting { PollFlags::empty() } else { PollFlags::IN };
-    let mut fds = [PollFd::new(bell, PollFlags::IN), PollFd::new(driver.socket(), of_interest)];
+    let timeout = wait.until.and_then(|until| Timespec::try_from(until).ok());
+    let mut fds = [PollFd::new(bell, PollFlags::IN), PollFd::new(driver.socket(), PollFlags::IN)];
+    let watched = if wait.socket { 2 } else { 1 };
     // An interrupted wait is a short one: the turn that follows looks at the clock.
-    if poll(&mut fds, timeout.as_ref()).is_err() {
-        return false;
-    }
-    let (rung, readable) = (!fds[0].revents().is_empty(), !resting && !fds[1].revents().is_empty());
-    if rung {
+    if poll(&mut fds[..watched], timeout.as_ref()).is_ok() && !fds[0].revents().is_empty() {
         // Cleared before the turn, so that what rings during the turn leads to another.
         let _ = (&mut &*bell).read(&mut [0; 8]);
         ringer.rung.store(false, Ordering::Release);
     }
-    readable
 }
