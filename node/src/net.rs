@@ -7,15 +7,17 @@ use std::time::Duration;
 use b4ae_core::{
     Accept, CloseReason, Config, ConfigBuilder, ConfigError, Identity, Limits, MessageId, ModePolicy, PeerUri, Traffic,
 };
-use b4ae_tokio::{BindError, ConnectError, Endpoint, EndpointConfig, Peer};
+use b4ae_tokio::{BindError, Closed, ConnectError, Endpoint, EndpointConfig, Peer};
 
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use crate::cli::{ModeArg, Profile, TrafficArgs};
 use crate::error::Error;
 
 /// How long the handshake may take unless told otherwise.
 const HANDSHAKE: Duration = Duration::from_secs(20);
+/// The longest stay after the end of a session.
+const LINGER: Duration = Duration::from_secs(1);
 /// How long a session lives without a sign of life, at least.
 const IDLE: Duration = Duration::from_secs(60);
 /// How long a message waits before it may take a slot kept for cover, at least.
@@ -96,6 +98,16 @@ pub(crate) async fn connect(
         ConnectError::Failed(_) => Error::NotThePeer(place(uri)),
         error => Error::Io { doing: format!("connecting to {}", place(uri)), source: io::Error::other(error) },
     })
+}
+
+/// Ends the session within `limit`, having told the peer, and stops the endpoint.
+pub(crate) async fn leave(endpoint: &Endpoint, peer: &Peer, limit: Duration, traffic: &Traffic) {
+    // Ready as soon as the peer has confirmed the end: nobody has to wait for the whole endpoint to fall silent.
+    if timeout(limit, peer.close()).await.is_ok() && peer.closed().await == Closed::Session(CloseReason::Peer) {
+        // It was the peer who ended it, and is still waiting for the confirmation in one of our next slots.
+        sleep(LINGER.min(traffic.interval() * 4)).await;
+    }
+    endpoint.close(Duration::ZERO).await;
 }
 
 /// How many of the first `sent` messages the peer has confirmed without a gap.

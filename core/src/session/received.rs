@@ -43,3 +43,52 @@ fn shift(map: &mut [u64; 4], by: u64) {
         map[i] = high | low;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use alloc::collections::BTreeSet;
+
+    use super::*;
+    use crate::random::Stream;
+    use crate::secret::Secret;
+
+    /// What a map stands for: the counters within the span of the largest.
+    #[derive(Clone, Default)]
+    struct Naive(BTreeSet<u64>);
+
+    impl Naive {
+        fn add(&mut self, counters: impl IntoIterator<Item = u64>) {
+            self.0.extend(counters);
+            let largest = self.0.last().copied().unwrap_or(0);
+            self.0.retain(|&counter| counter + ACK_SPAN > largest);
+        }
+
+        fn is(&self, received: &Received) -> bool {
+            let Some(ack) = received.ack() else { return self.0.is_empty() };
+            let around = ack.largest.saturating_sub(2 * ACK_SPAN)..ack.largest + 70;
+            self.0.last() == Some(&ack.largest) && around.into_iter().all(|c| ack.contains(c) == self.0.contains(&c))
+        }
+    }
+
+    fn jump(random: &mut Stream) -> u64 {
+        match random.below(8) {
+            0 => random.below(700),
+            1 => 64 * random.below(5),
+            _ => random.below(4),
+        }
+    }
+
+    #[test]
+    fn the_map_is_the_set_of_what_arrived() {
+        let mut random = Stream::new(Secret::new([1; 32]));
+        let (mut naive, mut received) = (Naive::default(), Received::default());
+        let mut near = 0_u64;
+        for _ in 0..3000 {
+            near += jump(&mut random);
+            let counter = near.saturating_sub(random.below(300));
+            received.note(counter);
+            naive.add([counter]);
+            assert!(naive.is(&received));
+        }
+    }
+}

@@ -1,6 +1,6 @@
 //! `b4ae chat`: lines both ways, between two people or two pipes.
 
-use std::cell::Cell;
+use std::cell::{Cell, OnceCell};
 use std::time::Duration;
 
 use b4ae_core::{Accept, Limits};
@@ -9,7 +9,8 @@ use b4ae_tokio::{Closed, Endpoint, EndpointConfig, Peer, SendError};
 use crate::cli::Chat;
 use crate::error::Error;
 use crate::input::Lines;
-use crate::{address, identity, net, output, progress, signal};
+use crate::signal::Stop;
+use crate::{address, identity, net, output, progress};
 
 /// How long what was typed last may take to be confirmed.
 const GOODBYE: Duration = Duration::from_secs(10);
@@ -23,12 +24,15 @@ pub(crate) fn run(args: &Chat) -> Result<(), Error> {
         Some(_) => net::client(args.traffic, None)?,
         None => net::server(args.traffic, 1, Accept::Anyone(modes))?,
     };
+    let traffic = *config.traffic();
     let mut endpoint = EndpointConfig::new(identity, config);
     if let Some(listen) = args.listen {
         endpoint = endpoint.listen(listen);
     }
     net::run(async {
         let endpoint = net::bind(endpoint).await?;
+        let mut stop = Stop::install()?;
+        let session = OnceCell::new();
         let talk = async {
             let peer = match &uri {
                 Some(uri) => {
@@ -37,14 +41,18 @@ pub(crate) fn run(args: &Chat) -> Result<(), Error> {
                 }
                 None => wait(&endpoint).await?,
             };
+            let peer = session.get_or_init(|| peer);
             eprintln!("b4ae: talking with {}, mode {}", peer.peer_id(), peer.mode());
-            talk(&peer).await
+            talk(peer).await
         };
         let done = tokio::select! {
             done = talk => done,
-            stopped = signal::stop() => stopped,
+            () = stop.asked() => Ok(()),
         };
-        endpoint.close(GOODBYE).await;
+        match session.get() {
+            Some(peer) => net::leave(&endpoint, peer, GOODBYE, &traffic).await,
+            None => endpoint.close(Duration::ZERO).await,
+        }
         done
     })
 }

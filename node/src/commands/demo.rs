@@ -17,7 +17,8 @@ use crate::demo::svg::{self, Caption};
 use crate::demo::verdict::{self, Check, Totals};
 use crate::demo::view::View;
 use crate::error::Error;
-use crate::{net, output, signal};
+use crate::signal::Stop;
+use crate::{net, output};
 
 /// How long messages may take to arrive after the end of the watch.
 const LATE: Duration = Duration::from_secs(5);
@@ -47,12 +48,11 @@ struct Lateness {
 /// Shows it, and judges what was measured.
 pub(crate) fn run(args: &Demo) -> Result<(), Error> {
     net::run(async {
+        let mut stop = Stop::install()?;
         let stage = Stage::set(args.mode.into()).await?;
         let done = tokio::select! {
             done = perform(&stage, args) => done,
-            stopped = signal::stop() => {
-                stopped.and_then(|()| Err(Error::Verdict("interrupted before there was a verdict".into())))
-            }
+            () = stop.asked() => Err(Error::Verdict("interrupted before there was a verdict".into())),
         };
         stage.close().await;
         done

@@ -13,7 +13,8 @@ use tokio::time::timeout;
 use crate::cli::{ModeArg, Send};
 use crate::error::Error;
 use crate::input::Lines;
-use crate::{address, identity, net, progress, signal};
+use crate::signal::Stop;
+use crate::{address, identity, net, progress};
 
 /// How long the peer may take to learn that we are done, once everything is confirmed.
 const GOODBYE: Duration = Duration::from_secs(2);
@@ -41,12 +42,18 @@ pub(crate) fn run(args: &Send) -> Result<(), Error> {
     let modes = net::modes(args.mode, &identity)?;
     let limit = args.timeout.map(|seconds| Duration::from_secs(seconds.into()));
     let config = net::client(args.traffic, limit)?;
+    let traffic = *config.traffic();
     let errand = Errand { uri, mode: args.mode, modes, limit, peer: OnceCell::new(), sent: Cell::new(0) };
     net::run(async {
         let endpoint = net::bind(EndpointConfig::new(identity, config)).await?;
         let done = errand.run(&endpoint, source).await;
         let undelivered = matches!(done, Err(Error::NotDelivered { .. }));
-        endpoint.close(if undelivered { SHORT_GOODBYE } else { GOODBYE }).await;
+        match errand.peer.get() {
+            Some(peer) => {
+                net::leave(&endpoint, peer, if undelivered { SHORT_GOODBYE } else { GOODBYE }, &traffic).await;
+            }
+            None => endpoint.close(Duration::ZERO).await,
+        }
         done
     })
 }
@@ -65,21 +72,19 @@ struct Errand {
 
 impl Errand {
     async fn run(&self, endpoint: &Endpoint, source: Source) -> Result<(), Error> {
+        let mut stop = Stop::install()?;
         let limited = async {
             match self.limit {
                 None => self.connect_and_deliver(endpoint, source).await,
                 Some(limit) => match timeout(limit, self.connect_and_deliver(endpoint, source)).await {
                     Ok(done) => done,
-                    Err(_) => Err(self.cut_short(format!("gave up after {} s, as asked", limit.as_secs())).await),
+                    Err(_) => Err(self.gave_up(limit).await),
                 },
             }
         };
         tokio::select! {
             done = limited => done,
-            stopped = signal::stop() => {
-                stopped?;
-                Err(self.cut_short("interrupted".into()).await)
-            }
+            () = stop.asked() => Err(self.not_delivered("interrupted".into()).await),
         }
     }
 
@@ -94,7 +99,7 @@ impl Errand {
             if typed { sending.await } else { progress::during(format!("sending to {}", self.place()), sending).await };
         match done {
             Ok(()) => Ok(()),
-            Err(Failed::Ended(closed)) => Err(self.cut_short(closed.to_string()).await),
+            Err(Failed::Ended(closed)) => Err(self.not_delivered(closed.to_string()).await),
             Err(Failed::Other(error)) => Err(error),
         }
     }
@@ -138,10 +143,20 @@ impl Errand {
         }
     }
 
-    async fn cut_short(&self, why: String) -> Error {
-        let Some(peer) = self.peer.get() else { return Error::Unreachable(self.place()) };
+    async fn gave_up(&self, limit: Duration) -> Error {
+        match self.peer.get() {
+            Some(_) => self.not_delivered(format!("gave up after {} s, as asked", limit.as_secs())).await,
+            None => Error::Unreachable(self.place()),
+        }
+    }
+
+    async fn not_delivered(&self, why: String) -> Error {
         let handed_over = self.sent.get();
-        Error::NotDelivered { peer: self.place(), why, confirmed: net::confirmed(peer, handed_over).await, handed_over }
+        let confirmed = match self.peer.get() {
+            Some(peer) => net::confirmed(peer, handed_over).await,
+            None => 0,
+        };
+        Error::NotDelivered { peer: self.place(), why, confirmed, handed_over }
     }
 
     fn place(&self) -> String {

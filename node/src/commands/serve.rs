@@ -11,7 +11,8 @@ use tokio::time::timeout;
 use crate::cli::Serve;
 use crate::error::Error;
 use crate::output::Notice;
-use crate::{address, identity, net, signal};
+use crate::signal::Stop;
+use crate::{address, identity, net};
 
 /// Notices waiting to be printed. Behind them the sessions' own flow control holds the peers back.
 const WAITING: usize = 16;
@@ -44,6 +45,8 @@ async fn serve(
     notices: mpsc::Sender<Notice>,
     mut printer: Printer,
 ) -> Result<(), Error> {
+    // Before anybody is told that we listen: who reads that may ask us to stop.
+    let mut stop = Stop::install()?;
     let local = endpoint.local_addr();
     let host = args.host.clone().unwrap_or_else(|| address::host_of(local));
     let uri = address::uri(&host, local.port(), endpoint.peer_id())?;
@@ -52,7 +55,6 @@ async fn serve(
         Notice::Listening { address: local.to_string(), uris: vec![uri.to_string()], fingerprint: endpoint.peer_id() };
     // Nobody else sends yet, so there is room.
     let _ = notices.send(listening).await;
-    let mut stop = std::pin::pin!(signal::stop());
     loop {
         tokio::select! {
             peer = endpoint.accept() => match peer {
@@ -62,16 +64,13 @@ async fn serve(
                 }
             },
             failed = &mut printer.done => return printer_result(failed),
-            stopped = &mut stop => {
-                stopped?;
-                break;
-            }
+            () = stop.asked() => break,
         }
     }
     // Whoever asks twice means it.
     tokio::select! {
         () = endpoint.close(GOODBYE) => {}
-        again = signal::stop() => return again,
+        () = stop.asked() => return Ok(()),
     }
     drop(notices);
     match timeout(LAST_WORDS, printer.done).await {

@@ -4,6 +4,7 @@
 
 mod demo;
 mod errors;
+mod impaired;
 mod keys;
 mod messages;
 mod run;
