@@ -35,7 +35,10 @@ fn without_a_grid_a_message_leaves_at_once() {
             Duration::ZERO,
             Duration::from_millis(1),
         );
-        let config = Config::builder(traffic).limits(limits()).accept(Accept::Anyone(ModePolicy::A_THEN_B));
+        let config = Config::builder(traffic)
+            .idle_timeout(Duration::from_secs(24 * 3600))
+            .limits(limits())
+            .accept(Accept::Anyone(ModePolicy::A_THEN_B));
         let ((alice, to_bob), (_bob, to_alice)) = pair(config, placement).await;
         let before = alice.stats().wakes;
         let long = Duration::from_secs(30);

@@ -1,6 +1,6 @@
 //! What a peer, an observer or an application may try on an engine, and what must come of it all the same.
 
-mod review_support;
+mod support;
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use b4ae_core::{
     Accept, CloseReason, Config, ConfigError, DATAGRAM_LEN, Engine, Identity, Instant, Limits, ModePolicy, Path,
     SecretIdentity, Seed, SendError, Shutdown, Traffic, TransmitKind, TxBuf, UnixTime,
 };
-use review_support::{Flight, World, address, config, constant, few};
+use support::{Flight, World, address, config, constant, few};
 
 #[test]
 fn one_acknowledgement_of_many_messages_tells_of_every_one() {
@@ -296,7 +296,7 @@ fn taking_the_end_of_a_session_late_does_not_reorder_the_slots_of_others() {
 fn a_close_just_before_the_leave_boundary_is_heard_by_both() {
     // The responder's slots end soon after it hears of the close; the other must hear that it did.
     for offset in 0..12 {
-        let traffic = Traffic::constant(Duration::from_millis(20)).with_leave_boundary(Duration::from_millis(1000));
+        let traffic = Traffic::constant(Duration::from_millis(20)).with_leave_boundary(Duration::from_secs(1));
         let mut world = World::new([config(traffic), config(traffic)]);
         let id = world.connect(0, 1, ModePolicy::A);
         world.run(2940 + 5 * offset);

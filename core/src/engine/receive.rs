@@ -68,20 +68,17 @@ impl Engine {
         // A message that one side cannot take, or begin, would stop all those after it: better said than silent.
         let mut unfit = entry.ended.is_none() && entry.queue.is_stuck();
         if let Some((fragment, data)) = fragment.filter(|_| entry.ended.is_none()) {
-            match entry.inbox.insert(&fragment, data) {
-                Ok(ready) => {
-                    if let Some(link) = &mut entry.link {
-                        link.received.note(counter);
-                    }
-                    if ready {
-                        entry.set_readable();
-                    }
-                }
-                Err(_) => {
-                    self.metrics.drops.protocol += 1;
-                    unfit = true;
-                }
+            let taken = entry.inbox.insert(&fragment, data);
+            if taken.is_ok()
+                && let Some(link) = &mut entry.link
+            {
+                link.received.note(counter);
             }
+            if taken == Ok(true) {
+                entry.set_readable();
+            }
+            self.metrics.drops.protocol += u64::from(taken.is_err());
+            unfit |= taken.is_err();
         }
         if unfit {
             self.end_session(slot, CloseReason::Protocol);

@@ -21,6 +21,8 @@ const SPARE_LEN: usize = 16 * 1024;
 const FIRST_RTO: Duration = Duration::from_secs(1);
 const MIN_RTO: Duration = Duration::from_millis(20);
 const MAX_RTO: Duration = Duration::from_secs(60);
+/// Doubling stops here: a path that comes back is noticed soon.
+const MAX_BACKOFF: Duration = Duration::from_secs(8);
 
 struct Message {
     id: u64,
@@ -90,7 +92,7 @@ impl Rtt {
 
     fn timeout(&self) -> Duration {
         let once = self.smoothed.map_or(FIRST_RTO, |smoothed| (smoothed + self.variation * 4).clamp(MIN_RTO, MAX_RTO));
-        once.saturating_mul(1 << self.expired.min(16)).min(MAX_RTO)
+        once.saturating_mul(1 << self.expired.min(16)).min(MAX_BACKOFF.max(once))
     }
 
     /// When a cell sent at `sent` counts as lost, if nothing else is heard: one cell a timeout asks whether the peer
@@ -315,7 +317,7 @@ mod tests {
         received: Received,
         opened: BTreeSet<u64>,
         cells: Vec<(Instant, u64, Fragment, [u8; DATA_LEN])>,
-        acks: Vec<(Instant, Ack, (u64, u64))>,
+        acks: Vec<(Instant, Ack, u64, (u64, u64))>,
         taken: Vec<u64>,
         delivered: Vec<u64>,
         loss: u64,
@@ -391,17 +393,19 @@ mod tests {
             if let Some(ack) = self.received.ack() {
                 let credit = self.inbox.credit();
                 let fates = self.fates();
-                self.acks.extend(fates.map(|at| (at, ack, credit)));
+                // Cover overtakes what is lost: none is under way for longer than 32 steps.
+                let heard = ack.largest.max(self.counter.saturating_sub(33));
+                self.acks.extend(fates.map(|at| (at, ack, heard, credit)));
             } else {
                 let (messages, cells) = self.inbox.credit();
                 self.queue.credit(messages, cells);
             }
             let (arrived, still) = self.acks.drain(..).partition::<Vec<_>, _>(|(at, ..)| *at <= now);
             self.acks = still;
-            for (_, ack, (messages, cells)) in arrived {
+            for (_, ack, heard, (messages, cells)) in arrived {
                 let delivered = &mut self.delivered;
                 self.queue.credit(messages, cells);
-                self.queue.acknowledged(Some(&ack), ack.largest, now, |id| delivered.push(id.0));
+                self.queue.acknowledged(Some(&ack), heard, now, |id| delivered.push(id.0));
             }
         }
     }

@@ -1,12 +1,12 @@
 //! What the network does to sessions, and what the application may not do to the network.
 
-mod review_support;
+mod support;
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 use b4ae_core::{Event, Instant, ModePolicy, Path, RecvError, SendError, SessionId, Traffic};
-use review_support::{Flight, World, address, config, constant};
+use support::{Flight, World, address, config, constant};
 
 /// A small generator of the test's own, so that a network is a function of its seed.
 struct Dice(u64);
@@ -23,12 +23,12 @@ impl Dice {
 }
 
 /// Loses, doubles and delays, whatever is in a datagram.
-fn rough(dice: &mut Dice, flight: Flight, loss: u64) -> Vec<Flight> {
+fn rough(dice: &mut Dice, flight: &Flight, loss: u64) -> Vec<Flight> {
     if dice.roll(100) < loss {
         return Vec::new();
     }
     let late = Flight { at: flight.at + Duration::from_millis(dice.roll(40)), ..flight.clone() };
-    let again = Flight { at: flight.at + Duration::from_millis(dice.roll(400)), ..flight };
+    let again = Flight { at: flight.at + Duration::from_millis(dice.roll(400)), ..flight.clone() };
     if dice.roll(10) == 0 { vec![late, again] } else { vec![late] }
 }
 
@@ -78,7 +78,7 @@ fn messages_arrive_once_and_in_order_over_a_rough_network() {
             }
             // An application that looks away now and then.
             world.deaf = if dice.roll(50) == 0 { vec![0, 1] } else { Vec::new() };
-            world.turn_with(&mut |flight| rough(&mut network, flight, loss));
+            world.turn_with(&mut |flight| rough(&mut network, &flight, loss));
             let all = |me: usize| world.delivered(me) as u64 == sent[me];
             if turn > 20_000 && all(0) && all(1) && world.received.len() as u64 == sent[0] + sent[1] {
                 break;
@@ -149,7 +149,7 @@ fn trace(seed: u64, busy: Option<u64>) -> Vec<(Instant, usize, Path)> {
         let loss = if (5000..11_000).contains(&turn) { 20 } else { 2 };
         world.turn_with(&mut |flight| {
             let from = flight.from;
-            rough(&mut networks[from], flight, loss)
+            rough(&mut networks[from], &flight, loss)
         });
     }
     assert!(world.opened(0).is_some());
@@ -180,7 +180,7 @@ fn a_session_follows_either_side_to_another_address() {
             world.places[who] = address(10 + n);
             let mut dice = Dice(seed);
             for _ in 0..3000 {
-                world.turn_with(&mut |flight| rough(&mut dice, flight, 10));
+                world.turn_with(&mut |flight| rough(&mut dice, &flight, 10));
             }
         }
         world.send(0, id, b"still here");
@@ -266,10 +266,10 @@ fn closed_comes_once_and_last_and_every_place_is_free_again() {
         } else {
             Traffic::low_overhead_unprotected()
         };
-        let build = || config(traffic).idle_timeout(Duration::from_secs(5));
+        let build = || config(traffic).idle_timeout(Duration::from_secs(15));
         let mut world = World::new([build(), build(), build()]);
         let mut ids = Vec::new();
-        for turn in 0..40_000 {
+        for turn in 0..60_000 {
             if turn < 20_000 && dice.roll(300) == 0 {
                 let me = dice.roll(2) as usize;
                 ids.push((me, world.connect(me, 2, ModePolicy::A)));
@@ -292,7 +292,7 @@ fn closed_comes_once_and_last_and_every_place_is_free_again() {
                 }
             }
             let mut network = Dice(dice.roll(1 << 40));
-            world.turn_with(&mut |flight| rough(&mut network, flight, 20));
+            world.turn_with(&mut |flight| rough(&mut network, &flight, 20));
         }
         let mut ended = BTreeSet::new();
         for (at, event) in &world.events {
@@ -301,8 +301,12 @@ fn closed_comes_once_and_last_and_every_place_is_free_again() {
                     assert!(ended.insert((*at, *id)), "seed {seed}: closed twice");
                     continue;
                 }
-                Event::Incoming(id) | Event::Established(id) | Event::Readable(id) | Event::Writable(id) => id,
-                Event::Delivered(id, _) | Event::PathChanged(id) => id,
+                Event::Incoming(id)
+                | Event::Established(id)
+                | Event::Readable(id)
+                | Event::Writable(id)
+                | Event::PathChanged(id)
+                | Event::Delivered(id, _) => id,
                 other => panic!("{other:?}"),
             };
             assert!(!ended.contains(&(*at, *id)), "seed {seed}: {event:?} after the end");
