@@ -1,4 +1,4 @@
-//! Which cells have arrived, for acknowledgements.
+//! Which cells with data have been taken in, for acknowledgements.
 
 use crate::wire::cell::{ACK_SPAN, Ack};
 
@@ -7,49 +7,27 @@ use crate::wire::cell::{ACK_SPAN, Ack};
 pub(crate) struct Received(Option<Ack>);
 
 impl Received {
-    /// Notes an authentic cell. Returns whether it is the largest so far.
-    pub(crate) fn note(&mut self, counter: u64) -> bool {
+    /// Notes an authentic cell whose data was taken in.
+    pub(crate) fn note(&mut self, counter: u64) {
         let Some(ack) = &mut self.0 else {
             self.0 = Some(Ack { largest: counter, map: [1, 0, 0, 0] });
-            return true;
+            return;
         };
         if counter > ack.largest {
             shift(&mut ack.map, counter - ack.largest);
             ack.map[0] |= 1;
             ack.largest = counter;
-            return true;
+            return;
         }
         let back = ack.largest - counter;
         if back < ACK_SPAN {
             ack.map[(back / 64) as usize] |= 1 << (back % 64);
         }
-        false
-    }
-
-    /// Adds all that `other` has.
-    pub(crate) fn merge(&mut self, other: &Ack) {
-        self.note(other.largest);
-        let Some(ack) = &mut self.0 else { return };
-        let mut map = other.map;
-        shift(&mut map, ack.largest - other.largest);
-        ack.map.iter_mut().zip(map).for_each(|(own, other)| *own |= other);
     }
 
     pub(crate) fn ack(&self) -> Option<Ack> {
         self.0
     }
-}
-
-/// What leaves the map when its largest becomes `largest`: how many cells, and how many of them had arrived.
-pub(crate) fn shifted_out(ack: &Ack, largest: u64) -> (u64, u64) {
-    let by = largest.saturating_sub(ack.largest);
-    // Before the 256th cell the map reaches back beyond the first.
-    let real = (ack.largest + 1).min(ACK_SPAN);
-    let left = (real + by).saturating_sub(ACK_SPAN);
-    let mut stay = ack.map;
-    shift(&mut stay, by);
-    let count = |map: &[u64; 4]| u64::from(map.iter().map(|word| word.count_ones()).sum::<u32>());
-    (left, count(&ack.map) - count(&stay))
 }
 
 /// Shifts a 256-bit number up.
@@ -108,51 +86,9 @@ mod tests {
         for _ in 0..3000 {
             near += jump(&mut random);
             let counter = near.saturating_sub(random.below(300));
-            let newest = naive.0.last().is_none_or(|&largest| counter > largest);
-            assert_eq!(received.note(counter), newest);
+            received.note(counter);
             naive.add([counter]);
             assert!(naive.is(&received));
-        }
-    }
-
-    #[test]
-    fn a_merge_is_the_union() {
-        let mut random = Stream::new(Secret::new([2; 32]));
-        for _ in 0..300 {
-            let mut sides = [(Naive::default(), Received::default()), (Naive::default(), Received::default())];
-            for (naive, received) in &mut sides {
-                let mut counter = random.below(600);
-                for _ in 0..=random.below(100) {
-                    received.note(counter);
-                    naive.add([counter]);
-                    counter += 1 + jump(&mut random);
-                }
-            }
-            let [(mut naive, mut received), (other, theirs)] = sides;
-            received.merge(&theirs.ack().unwrap());
-            naive.add(other.0);
-            assert!(naive.is(&received));
-        }
-    }
-
-    #[test]
-    fn what_leaves_the_map_is_counted_once() {
-        let mut random = Stream::new(Secret::new([3; 32]));
-        let (mut received, mut all) = (Received::default(), BTreeSet::new());
-        let (mut settled, mut arrived) = (0, 0);
-        let mut counter = random.below(3);
-        for _ in 0..2000 {
-            if let Some(ack) = received.ack() {
-                let (left, there) = shifted_out(&ack, counter);
-                settled += left;
-                arrived += there;
-            }
-            received.note(counter);
-            all.insert(counter);
-            let first = (counter + 1).saturating_sub(ACK_SPAN);
-            assert_eq!(settled, first);
-            assert_eq!(arrived, all.range(..first).count() as u64);
-            counter += 1 + jump(&mut random);
         }
     }
 }
