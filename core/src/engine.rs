@@ -303,9 +303,10 @@ impl Engine {
         }
     }
 
-    /// Whether a shutdown is complete: every session has ended.
+    /// Whether a shutdown is complete: every session has ended, and its peer has been told often enough to know.
     pub fn is_drained(&self) -> bool {
-        self.shutdown.is_some() && self.sessions.iter().all(|(_, entry)| entry.ended.is_some())
+        let told = |entry: &Entry| entry.link.as_ref().is_none_or(|link| link.has_said_farewell());
+        self.shutdown.is_some() && self.sessions.iter().all(|(_, entry)| entry.ended.is_some() && told(entry))
     }
 
     /// Counters, as one copy.
@@ -348,12 +349,18 @@ impl Engine {
     /// Begins the next round with the sessions that are there, without those whose time to leave has come.
     fn begin_round(&mut self) {
         let now = self.now;
-        let leaving = self
-            .sessions
-            .iter()
-            .filter(|(_, entry)| entry.link.as_ref().and_then(|link| link.leaves).is_some_and(|leaves| leaves <= now));
+        let boundary = self.config.traffic.leave_boundary;
         // Allocates only when somebody leaves.
-        let leaving: Vec<_> = leaving.map(|(slot, _)| slot).collect();
+        let mut leaving = Vec::new();
+        for &slot in &self.owners {
+            let Some(link) = self.sessions.get_mut(slot).and_then(|entry| entry.link.as_deref_mut()) else { continue };
+            match link.leaves {
+                Some(at) if at > now => {}
+                Some(_) if link.has_said_farewell() => leaving.push(slot),
+                Some(at) => link.leaves = Some(at + boundary),
+                None => {}
+            }
+        }
         leaving.into_iter().for_each(|slot| self.unlink(slot));
         self.grid.begin_round(self.owners.iter().copied(), now);
     }
@@ -403,6 +410,9 @@ impl Engine {
             let next = (now.as_nanos() / boundary + 1).saturating_mul(boundary);
             let unheard = dial.is_some() || reason == CloseReason::Idle;
             link.leaves = Some(if unheard || !constant { now } else { Instant::from_nanos(next) });
+            if unheard {
+                link.skip_farewell();
+            }
         }
         if let Some(dial) = dial {
             self.metrics.handshakes_failed += 1;

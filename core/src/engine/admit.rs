@@ -359,12 +359,17 @@ impl Engine {
 
     /// A handshake has moved on: its peer gets more time, within the deadline.
     fn progress(&mut self, slot: u32) {
-        let now = self.now;
+        let stall = self.now + STALL;
+        self.rearm_half_open(slot, stall);
+    }
+
+    /// Forgets the handshake at `at`, or at its deadline if that is sooner.
+    fn rearm_half_open(&mut self, slot: u32, at: Instant) {
         let Some(generation) = self.half_open.generation(slot) else { return };
         let Some(half) = self.half_open.get_mut(slot) else { return };
         let timer = Timer::HalfOpen(slot, generation);
         self.timers.remove(&(half.timer, timer));
-        half.timer = (now + STALL).min(half.started + DEADLINE);
+        half.timer = at.min(half.started + DEADLINE);
         self.timers.insert((half.timer, timer));
     }
 
@@ -426,24 +431,28 @@ impl Engine {
         self.pending_jobs = self.pending_jobs.saturating_sub(1);
         let Some(half) = self.half_open.named(slot, generation) else { return };
         let path = half.path;
-        self.drop_half_open(slot);
-        let Ok(accepted) = result else {
+        let admitted = result.ok().filter(|accepted| self.may_open(accepted.peer, accepted.secrets.mode));
+        let Some(Accepted { peer, secrets }) = admitted.map(|accepted| *accepted) else {
             self.metrics.handshakes_failed += 1;
+            self.drop_half_open(slot);
             return;
         };
-        let Accepted { peer, secrets } = *accepted;
-        if !self.may_open(peer, secrets.mode) {
-            self.metrics.handshakes_failed += 1;
+        if self.sessions.is_full() {
+            // Until somebody leaves: the initiator goes on asking, and its Finish is kept.
+            self.metrics.drops.limited += 1;
+            if let Some(HalfOpen { stage: Stage::Finish(awaiting), .. }) = self.half_open.get_mut(slot) {
+                awaiting.accepting = false;
+            }
+            let deadline = self.now + DEADLINE;
+            self.rearm_half_open(slot, deadline);
             return;
         }
+        self.drop_half_open(slot);
         let mut entry = Entry::new(peer, &self.config.limits);
         entry.mode = Some(secrets.mode);
         entry.open(Opened::ByPeer);
         let link = Link::new(secrets, Side::Responder, path, &self.config.limits, self.now);
-        let Ok((slot, _)) = self.sessions.insert(entry) else {
-            self.metrics.drops.limited += 1;
-            return;
-        };
+        let Ok((slot, _)) = self.sessions.insert(entry) else { return };
         self.metrics.handshakes_completed += 1;
         self.join(slot, link);
         self.list(slot);

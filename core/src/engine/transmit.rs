@@ -115,9 +115,7 @@ impl Engine {
         }
         link.seal(out);
         self.metrics.retransmissions += entry.queue.retransmissions - sent_again;
-        if link.leaves.is_some() {
-            link.farewells = link.farewells.saturating_add(1);
-        }
+        link.say_farewell();
 
         if idle {
             self.end_session(slot, CloseReason::Idle);
@@ -162,7 +160,7 @@ impl Engine {
         let Some(entry) = self.sessions.named(slot, generation) else { return true };
         let Some(link) = &entry.link else { return true };
         // The close is told a few times before the keys go.
-        if link.leaves.is_some() && link.farewells >= 3 {
+        if link.leaves.is_some() && link.has_said_farewell() {
             self.unlink(slot);
             return true;
         }

@@ -18,6 +18,9 @@ pub(crate) enum Side {
     Responder,
 }
 
+/// Cells that tell of a session's end before its keys are wiped.
+const FAREWELLS: u8 = 4;
+
 pub(crate) struct Link {
     pub(crate) secrets: SessionSecrets,
     send_chain: SendChain,
@@ -42,8 +45,8 @@ pub(crate) struct Link {
     pub(crate) close_told: Option<u64>,
     /// Low-overhead traffic: when the next cell with something to say is due.
     pub(crate) payload_timer: Option<Instant>,
-    /// Low-overhead traffic: cells sent since the end.
-    pub(crate) farewells: u8,
+    /// Cells sent since the end.
+    farewells: u8,
 }
 
 /// What became of a datagram that claims to be a cell.
@@ -119,6 +122,23 @@ impl Link {
             self.reserve -= 1000;
         }
         reserved
+    }
+
+    /// Counts a cell that tells of the session's end.
+    pub(crate) fn say_farewell(&mut self) {
+        if self.leaves.is_some() {
+            self.farewells = self.farewells.saturating_add(1);
+        }
+    }
+
+    /// The peer does not listen: there is nobody to tell.
+    pub(crate) fn skip_farewell(&mut self) {
+        self.farewells = u8::MAX;
+    }
+
+    /// Whether the peer has been told of the end so often that it knows, were half of it lost.
+    pub(crate) fn has_said_farewell(&self) -> bool {
+        self.farewells >= FAREWELLS
     }
 }
 
