@@ -19,7 +19,7 @@ impl<F: FnMut(&mut Encounter<'_>)> Attacker for F {
 }
 
 /// A datagram put on the wire by the attacker, with whatever source address he likes.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Eq, PartialEq)]
 pub struct Forged {
     /// How long from now it arrives.
     pub after: Duration,
@@ -29,6 +29,12 @@ pub struct Forged {
     pub to: SocketAddr,
     /// What it holds.
     pub bytes: Vec<u8>,
+}
+
+impl fmt::Debug for Forged {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Forged({} -> {}, {} bytes, after {:?})", self.from, self.to, self.bytes.len(), self.after)
+    }
 }
 
 /// One datagram as the attacker meets it. Untouched, it goes its way.

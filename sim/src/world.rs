@@ -342,7 +342,9 @@ impl World {
     /// A datagram leaves its host: it is seen, and met.
     fn leaves(&mut self, from: SocketAddr, to: SocketAddr, mut bytes: Vec<u8>) {
         self.observer.leaves(Sighting { time: self.now, from, to, len: bytes.len() });
-        self.trace.line(self.now, format_args!("{from} -> {to} {} bytes", bytes.len()));
+        // The last bytes of a datagram depend on all the others, so they stand for its content.
+        let tag = bytes.last_chunk().map_or(0, |tag| u64::from_be_bytes(*tag));
+        self.trace.line(self.now, format_args!("{from} -> {to} {} bytes {tag:016x}", bytes.len()));
         let Some(attacker) = &mut self.attacker else { return self.enters(from, to, bytes) };
         let mut forged = Vec::new();
         let mut encounter = Encounter {

@@ -1,0 +1,218 @@
+//! Messages arrive exactly once and in order, or the sender is told, whatever the network does.
+
+use std::time::Duration;
+
+use b4ae_core::{Accept, Event, Limits, ModePolicy, SendError};
+use b4ae_sim::{Action, Behaviour, HostSpec, Latency, Network, Reading};
+use b4ae_tests::{Net, at, built, closed_client, fast, ms, open, open_server, secs};
+
+/// The reference model compares every message taken with every message sent; a message lost would never arrive, and
+/// one doubled or out of order is a violation.
+#[test]
+fn thirty_percent_loss_with_reordering_loses_doubles_and_swaps_nothing() {
+    let mut messages = 0;
+    for n in 0..1000 {
+        let mut net = Net::deniable(n).on(Network::Lossy30);
+        let (client, server) = net.open();
+        for k in 0..5 {
+            net.say(client, &[k; 300]);
+            net.answer(server, &[k; 1500]);
+        }
+        assert!(net.all_arrive_within(secs(60)), "seed {n}: {:?}", net.world.delivery(net.client, client));
+        messages += net.world.delivery(net.client, client).arrived + net.world.delivery(net.server, server).arrived;
+    }
+    assert_eq!(messages, 10_000);
+}
+
+#[test]
+fn a_handshake_ends_in_a_session_on_every_network() {
+    for network in Network::ALL {
+        for modes in [ModePolicy::A, ModePolicy::B] {
+            let mut net = Net::new(3).on(network);
+            let (client, _) = net.open_in(modes);
+            net.say(client, b"hello");
+            assert!(net.all_arrive_within(secs(60)), "{network:?} {modes:?}");
+        }
+    }
+}
+
+#[test]
+fn messages_queued_before_the_session_is_open_arrive_once_it_is() {
+    let mut net = Net::deniable(4).on(Network::Wan);
+    let id = net.connect(ModePolicy::A);
+    for n in 0..5 {
+        net.say(id, &[n; 100]);
+    }
+    assert!(net.all_arrive_within(secs(10)));
+    assert_eq!(net.world.delivery(net.client, id).arrived, 5);
+}
+
+#[test]
+fn after_a_partition_heals_everything_arrives() {
+    for one_way in [false, true] {
+        for n in 0..20 {
+            let mut net = Net::deniable(n).on(Network::Wan);
+            let (client, server) = net.open();
+            net.act(Action::Block(net.client, net.server));
+            if !one_way {
+                net.act(Action::Block(net.server, net.client));
+            }
+            for k in 0..20 {
+                net.say(client, &[k; 2000]);
+                net.answer(server, &[k; 2000]);
+            }
+            net.run(secs(20));
+            assert_eq!(net.world.delivery(net.client, client).arrived, 0, "a partition lets nothing through");
+            net.act(Action::Heal);
+            assert!(net.all_arrive_within(secs(10)), "seed {n}, one way: {one_way}");
+        }
+    }
+}
+
+/// The client's address changes under it; the session does not.
+#[test]
+fn a_new_address_keeps_the_session_and_is_told() {
+    for expire in [false, true] {
+        let mut net = Net::deniable(5).on(Network::Wan);
+        let (client, server) = net.open();
+        net.run(secs(1));
+        let before = net.client_addr();
+        if expire {
+            net.act(Action::Expire(net.client));
+        } else {
+            net.act(Action::Rebind(net.client, ([198, 51, 100, 7], 999).into()));
+        }
+        net.run(secs(3));
+        assert_ne!(net.client_addr(), before);
+        let moved = net.world.events(net.server).iter().filter(|(_, event)| *event == Event::PathChanged(server));
+        assert_eq!(moved.count(), 1, "expired: {expire}");
+        net.say(client, &[1; 5000]);
+        net.answer(server, &[2; 5000]);
+        assert!(net.all_arrive_within(secs(5)), "expired: {expire}");
+        let last = net.world.departures(net.server).last().expect("the server sends");
+        assert_eq!(last.to, net.client_addr());
+    }
+}
+
+#[test]
+fn an_address_that_changes_again_and_again_is_followed() {
+    let mut net = Net::deniable(6).on(Network::Mobile);
+    let (client, server) = net.open();
+    for port in 1..10_u16 {
+        net.act(Action::Rebind(net.client, ([198, 51, 100, 7], 1000 + port).into()));
+        net.say(client, &[1; 500]);
+        net.answer(server, &[2; 500]);
+        assert!(net.all_arrive_within(secs(20)), "change {port}");
+    }
+}
+
+#[test]
+fn unordered_messages_arrive_exactly_once() {
+    for n in 0..50 {
+        let mut net = Net::deniable(n).on(Network::Lossy30);
+        let (client, _) = net.open();
+        for k in 0..20_u8 {
+            let message = vec![k; 50 + 100 * usize::from(k)];
+            net.world.send_unordered(net.client, client, &message).expect("no violation").expect("room");
+        }
+        assert!(net.all_arrive_within(secs(60)), "seed {n}");
+        assert_eq!(net.world.delivery(net.client, client).arrived, 20);
+    }
+}
+
+#[test]
+fn an_unordered_message_does_not_wait_for_a_long_one() {
+    let (server, client) = (HostSpec::new(open_server()).keep_messages(), HostSpec::new(closed_client()));
+    let mut net = Net::of(7, server.without_signer(), client.without_signer());
+    let (client, _) = net.open();
+    net.say(client, &vec![1; 200_000]);
+    net.world.send_unordered(net.client, client, b"urgent").expect("no violation").expect("room");
+    assert!(net.all_arrive_within(secs(10)));
+    assert_eq!(net.world.messages(net.server).len(), 2);
+}
+
+#[test]
+fn messages_of_every_length_arrive_as_they_were_sent() {
+    let spec = || HostSpec::new(open_server()).without_signer().keep_messages();
+    let mut net = Net::of(8, spec(), HostSpec::new(closed_client()).without_signer());
+    let (client, _) = net.open();
+    let lengths = [0, 1, 2, 1008, 1023, 1024, 1025, 2048, 2049, 16_383, 16_384, 16_385, 100_000, 1 << 20];
+    let content = |len: usize| -> Vec<u8> { (0..len).map(|n| (n * 31 + len).to_le_bytes()[0]).collect() };
+    for len in lengths {
+        net.say(client, &content(len));
+        assert!(net.all_arrive_within(secs(10)), "{len} bytes");
+    }
+    let taken: Vec<_> = net.world.messages(net.server).iter().map(|(_, message)| message.clone()).collect();
+    assert!(taken == lengths.map(content), "the contents changed on the way");
+    let too_long = net.world.send(net.client, client, &vec![0; (1 << 20) + 1]).expect("no violation");
+    assert_eq!(too_long, Err(SendError::TooLong { max: 1 << 20 }));
+}
+
+/// Small buffers, a receiver who takes nothing for twenty seconds, then everything.
+#[test]
+fn a_receiver_who_stops_pushes_back_and_loses_nothing() {
+    let limits =
+        Limits { sessions: 16, message: 16_384, send_bytes: 65_536, receive_bytes: 65_536, ..Limits::default() };
+    let config = built(fast().limits(limits).accept(Accept::Anyone(ModePolicy::A)));
+    let total = 400_000_u64.div_ceil(16 * 1024);
+    let server = HostSpec::new(config.clone()).without_signer().reading(Reading::FromMs(20_000));
+    let client = HostSpec::new(config).without_signer().behaviour(Behaviour::File { at_ms: 0, bytes: 400_000 });
+    let mut net = Net::of(9, server, client).on(Network::Wan);
+    let (client, _) = net.open();
+    net.world.run_until(at(secs(19))).expect("no violation");
+    let stuck = net.world.delivery(net.client, client);
+    assert!(stuck.sent < total, "no bound on what is queued: {stuck:?}");
+    assert_eq!(stuck.arrived, 0);
+    let refused = net.world.send(net.client, client, &[0; 16_384]).expect("no violation");
+    assert_eq!(refused, Err(SendError::Full));
+    let delivered = net.world.run_while_not(secs(60), |world| world.delivery(net.client, client).arrived == total);
+    assert!(delivered.expect("no violation"));
+}
+
+#[test]
+fn a_graceful_close_delivers_what_was_queued_first() {
+    for n in 0..50 {
+        let mut net = Net::deniable(n).on(Network::Mobile);
+        let (client, server) = net.open();
+        for k in 0..10 {
+            net.say(client, &[k; 1200]);
+        }
+        net.world.close(net.client, client).expect("no violation");
+        net.run(secs(30));
+        let delivery = net.world.delivery(net.client, client);
+        assert_eq!((delivery.arrived, delivery.confirmed), (10, 10), "seed {n}");
+        assert_eq!(delivery.closed, Some(b4ae_core::CloseReason::Local), "seed {n}");
+        let other = net.world.delivery(net.server, server);
+        assert_eq!(other.closed, Some(b4ae_core::CloseReason::Peer), "seed {n}");
+    }
+}
+
+/// Late timers and a host that stands still cost slots, never messages.
+#[test]
+fn late_timers_and_suspensions_cost_time_alone() {
+    let mut net = Net::deniable(10).on(Network::Wan);
+    let (client, server) = net.open();
+    net.act(Action::Lateness(net.client, Latency::Between(Duration::ZERO, ms(7))));
+    for k in 0..20 {
+        net.say(client, &[k; 1500]);
+        net.answer(server, &[k; 1500]);
+        net.act(Action::Suspend(if k % 2 == 0 { net.client } else { net.server }, ms(120)));
+        net.run(ms(100));
+    }
+    assert!(net.all_arrive_within(secs(20)));
+    assert!(b4ae_tests::metrics(&net.world, net.client).slots_skipped > 100);
+}
+
+#[test]
+fn a_peer_that_crashed_is_missed_and_can_be_reached_again() {
+    let mut net = Net::deniable(11).on(Network::Wan);
+    let (client, _) = net.open();
+    net.act(Action::Crash(net.server));
+    net.run(secs(1));
+    net.act(Action::Restart(net.server));
+    net.run(secs(70));
+    assert_eq!(b4ae_tests::closed(&net.world, net.client, client), Some(b4ae_core::CloseReason::Idle));
+    let (again, _) = open(&mut net.world, net.client, net.server, ModePolicy::A);
+    net.say(again, b"back");
+    assert!(net.all_arrive_within(secs(10)));
+}
