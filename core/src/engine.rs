@@ -1,17 +1,33 @@
 //! The engine: every session of one socket.
 
+pub(crate) mod admit;
+pub(crate) mod dial;
+mod receive;
+mod slab;
+mod transmit;
+
+use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use core::fmt;
 
-use crate::config::Config;
-use crate::error::{CloseReason, ConfigError, ConnectError, UnknownSession};
+use crate::config::{Accept, Config};
+use crate::engine::admit::{HalfOpen, Pending, Pressure};
+use crate::engine::slab::Slab;
+use crate::error::{CloseReason, ConfigError, UnknownSession};
+use crate::handshake::cookie::CookieJar;
+use crate::handshake::limiter::{Bucket, Limiter};
+use crate::handshake::message;
+use crate::handshake::replay::Replay;
 use crate::identity::{Identity, PeerId};
-use crate::job::{Completion, Job};
+use crate::job::{Completion, Job, Outcome, Ticket};
 use crate::metrics::Metrics;
-use crate::mode::ModePolicy;
-use crate::random::Seed;
+use crate::mode::Mode;
+use crate::random::{Random, Seed};
+use crate::scheduler::Grid;
+use crate::session::entry::Entry;
+use crate::session::link::Link;
 use crate::session::{MessageId, Session, SessionId};
-use crate::time::{Instant, UnixTime};
-use crate::transmit::{Path, Transmit, TxBuf};
+use crate::time::{Instant, UnixTime, nanos};
+use crate::wire::knock::KnockKeys;
 
 /// Something the application may want to know.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -21,7 +37,7 @@ pub enum Event {
     Incoming(SessionId),
     /// The session that `connect` began is open, and the peer has proved to hold its keys.
     Established(SessionId),
-    /// A message can be taken. Comes once; take messages until `RecvError::Empty`.
+    /// Messages can be taken. Comes once for any number of them: take until `RecvError::Empty`.
     Readable(SessionId),
     /// There is room again after `SendError::Full`.
     Writable(SessionId),
@@ -42,18 +58,72 @@ pub enum Shutdown {
     Now,
 }
 
+/// Where a datagram with a known connection id belongs.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Route {
+    Session(u32),
+    HalfOpen(u32),
+}
+
+/// Who has handshake datagrams to send.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+enum Outgoing {
+    Session(u32),
+    HalfOpen(u32),
+}
+
+/// What happens at a time of its own, outside the grid. Names carry a generation: a stale one does nothing.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+enum Timer {
+    Dial(u32, u32),
+    HalfOpen(u32, u32),
+    Cover(u32, u32),
+    Payload(u32, u32),
+    Shutdown,
+}
+
 /// Every session of one socket. See the [crate page](crate) for how it is driven.
-pub struct Engine {}
+pub struct Engine {
+    config: Config,
+    identity: Identity,
+    random: Random,
+    now: Instant,
+    wall: UnixTime,
+
+    sessions: Slab<Entry>,
+    routes: BTreeMap<[u8; 8], Route>,
+    /// Sessions with events, each once.
+    events: VecDeque<u32>,
+    jobs: VecDeque<Job>,
+    outgoing: BTreeSet<Outgoing>,
+    timers: BTreeSet<(Instant, Timer)>,
+    grid: Grid,
+    /// Low-overhead cells that are due.
+    due: VecDeque<(u32, u32, Instant)>,
+    shutdown: Option<Shutdown>,
+    metrics: Metrics,
+
+    accept_bits: u8,
+    own_keys: KnockKeys,
+    jar: CookieJar,
+    replay: Replay,
+    limiter: Limiter,
+    challenge_bucket: Bucket,
+    challenges: VecDeque<Pending>,
+    pressure: Pressure,
+    half_open: Slab<HalfOpen>,
+    by_cookie: BTreeMap<[u8; 32], u32>,
+    pending_jobs: u32,
+}
 
 impl fmt::Debug for Engine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Engine(..)")
+        f.debug_struct("Engine").field("identity", &self.identity).field("sessions", &self.sessions.len()).finish()
     }
 }
 
-#[allow(unused_variables, clippy::unused_self, clippy::needless_pass_by_ref_mut)]
 impl Engine {
-    /// An engine with no sessions.
+    /// An engine with no sessions. The seed must never be used twice.
     pub fn new(
         config: &Config,
         identity: Identity,
@@ -61,57 +131,136 @@ impl Engine {
         now: Instant,
         wall: UnixTime,
     ) -> Result<Self, ConfigError> {
-        todo!()
+        let accept_bits = match &config.accept {
+            Accept::Nobody => 0,
+            Accept::Anyone(modes) => message::accept_bits(*modes),
+            Accept::Listed(peers) => peers.iter().fold(0, |bits, (_, modes)| bits | message::accept_bits(*modes)),
+        };
+        if !identity.can_sign() && message::select([Mode::B].into_iter(), accept_bits).is_some() {
+            return Err(ConfigError::NoSigner);
+        }
+        let limits = config.limits;
+        let mut random = Random::new(seed);
+        let replay = Replay::new(if accept_bits == 0 { 64 } else { limits.cookies }, &mut random.public);
+        #[allow(unused_mut, reason = "mutants change it")]
+        let mut grid = Grid::new(&config.traffic, seed.derive(b"B4AE2-slot-owner"));
+        #[cfg(b4ae_mutants)]
+        {
+            grid.burst_catch_up = config.mutant == Some(crate::mutant::Mutant::BurstCatchUp);
+        }
+        Ok(Self {
+            own_keys: KnockKeys::new(identity.peer_id()),
+            identity,
+            random,
+            now,
+            wall,
+            sessions: Slab::new(limits.sessions),
+            routes: BTreeMap::new(),
+            events: VecDeque::new(),
+            jobs: VecDeque::new(),
+            outgoing: BTreeSet::new(),
+            timers: BTreeSet::new(),
+            grid,
+            due: VecDeque::new(),
+            shutdown: None,
+            metrics: Metrics::default(),
+            accept_bits,
+            jar: CookieJar::new(seed.derive(b"B4AE2-cookie-jar")),
+            replay,
+            limiter: Limiter::new(limits.prefixes, limits.handshakes_per_prefix),
+            challenge_bucket: Bucket::full(),
+            challenges: VecDeque::new(),
+            pressure: Pressure::new(now),
+            half_open: Slab::new(limits.half_open),
+            by_cookie: BTreeMap::new(),
+            pending_jobs: 0,
+            config: config.clone(),
+        })
     }
 
     /// Our own fingerprint.
     pub fn peer_id(&self) -> PeerId {
-        todo!()
+        self.identity.peer_id()
     }
 
-    /// Takes in a datagram, decrypting in place. Bounded work; junk is counted, never an error; never sends.
-    pub fn handle_datagram(&mut self, now: Instant, path: Path, datagram: &mut [u8]) {
-        todo!()
+    /// Notes the time. Time that runs backwards stands still.
+    fn tick(&mut self, now: Instant) {
+        self.now = self.now.max(now);
     }
 
-    /// Lets time pass: seals the cells that are due and acts on deadlines. Extra calls do no harm.
+    /// Lets time pass: acts on deadlines, and lets [`poll_transmit`](Self::poll_transmit) seal the cells that are due.
+    /// Nothing else makes a cell appear. Extra calls do no harm.
     pub fn handle_timeout(&mut self, now: Instant) {
-        todo!()
+        self.tick(now);
+        self.grid.arm(self.now);
+        while let Some(&(at, timer)) = self.timers.first() {
+            if at > self.now {
+                break;
+            }
+            self.timers.pop_first();
+            match timer {
+                Timer::Dial(slot, generation) => self.dial_timeout(slot, generation),
+                Timer::HalfOpen(slot, generation) => self.half_open_timeout(slot, generation),
+                Timer::Cover(slot, generation) => self.cover_due(slot, generation, at),
+                Timer::Payload(slot, generation) => self.payload_due(slot, generation, at),
+                Timer::Shutdown => self.drop_all(),
+            }
+        }
     }
 
     /// Takes back a finished job.
     pub fn handle_completion(&mut self, now: Instant, done: Completion) {
-        todo!()
+        self.tick(now);
+        match (done.ticket, done.outcome) {
+            (Ticket::Session(id), Outcome::Init { state, solution }) => self.dial_prepared(id, state, solution),
+            (Ticket::Session(id), Outcome::Finish(result)) => self.dial_confirmed(id, result),
+            (Ticket::HalfOpen { slot, generation }, Outcome::Respond(result)) => {
+                self.responded(slot, generation, result);
+            }
+            (Ticket::HalfOpen { slot, generation }, Outcome::Accept(result)) => self.accepted(slot, generation, result),
+            (Ticket::Session(_), Outcome::Respond(_) | Outcome::Accept(_))
+            | (Ticket::HalfOpen { .. }, Outcome::Init { .. } | Outcome::Finish(_)) => {}
+        }
     }
 
-    /// Tells the wall clock, for expiry only.
+    /// Tells the wall clock. It decides whether a peer's identity has expired, and nothing else.
     pub fn handle_wall_clock(&mut self, wall: UnixTime) {
-        todo!()
+        self.wall = wall;
     }
 
-    /// Mixes fresh entropy in.
+    /// Mixes fresh entropy in, as after a virtual machine has been cloned.
     pub fn reseed(&mut self, seed: &Seed) {
-        todo!()
+        self.random.reseed(seed);
     }
 
-    /// When to call [`handle_timeout`](Self::handle_timeout) next. O(1).
+    /// When to call [`handle_timeout`](Self::handle_timeout) next: at once if the time has passed, never if `None`.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        todo!()
+        let timer = self.timers.first().map(|&(at, _)| at);
+        match (timer, self.grid.next_seal()) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, b) => a.or(b),
+        }
     }
 
-    /// The next datagram to send, written into `buf`; hold it until [`Transmit::due`].
-    pub fn poll_transmit(&mut self, buf: TxBuf<'_>) -> Option<Transmit> {
-        todo!()
-    }
-
-    /// The next event. O(1) when there is none.
+    /// The next event. O(1).
     pub fn poll_event(&mut self) -> Option<Event> {
-        todo!()
+        while let Some(slot) = self.events.pop_front() {
+            let Some(generation) = self.sessions.generation(slot) else { continue };
+            let Some(entry) = self.sessions.get_mut(slot) else { continue };
+            entry.listed = false;
+            let event = entry.next_event(SessionId { slot, generation });
+            self.list(slot);
+            self.retire(slot);
+            if event.is_some() {
+                return event;
+            }
+        }
+        None
     }
 
     /// The next piece of slow work. Run it anywhere, or at once with [`run_inline`](Self::run_inline).
     pub fn poll_job(&mut self) -> Option<Job> {
-        todo!()
+        self.jobs.pop_front()
     }
 
     /// Runs every waiting job on this thread, for those who do not mind the pause.
@@ -121,34 +270,191 @@ impl Engine {
         }
     }
 
-    /// Opens a session with `peer` at `path`, offering `modes` in order of preference.
-    pub fn connect(
-        &mut self,
-        now: Instant,
-        path: Path,
-        peer: &PeerId,
-        modes: ModePolicy,
-    ) -> Result<SessionId, ConnectError> {
-        todo!()
-    }
-
     /// A session by its id.
     pub fn session(&mut self, id: SessionId) -> Result<Session<'_>, UnknownSession> {
-        todo!()
+        match self.sessions.named(id.slot, id.generation) {
+            Some(entry) if !entry.told => Ok(Session { engine: self, id }),
+            _ => Err(UnknownSession),
+        }
     }
 
     /// Ends every session, and accepts no more.
     pub fn shutdown(&mut self, now: Instant, how: Shutdown) {
-        todo!()
+        self.tick(now);
+        self.shutdown = Some(how);
+        match how {
+            Shutdown::Now => self.drop_all(),
+            Shutdown::Flush(deadline) => {
+                self.timers.insert((deadline, Timer::Shutdown));
+                let slots: alloc::vec::Vec<_> = self.sessions.iter().map(|(slot, _)| slot).collect();
+                slots.into_iter().for_each(|slot| self.close_session(slot));
+            }
+        }
     }
 
-    /// Whether a shutdown is complete: nothing more will be sent.
+    /// Whether a shutdown is complete: every session has ended.
     pub fn is_drained(&self) -> bool {
-        todo!()
+        self.shutdown.is_some() && self.sessions.iter().all(|(_, entry)| entry.ended.is_some())
     }
 
     /// Counters, as one copy.
     pub fn metrics(&self) -> Metrics {
-        todo!()
+        let dials = self.sessions.iter().filter(|(_, entry)| entry.dial.is_some()).count();
+        let links = self.sessions.iter().filter(|(_, entry)| entry.link.is_some()).count();
+        Metrics {
+            sessions: u32::try_from(links).unwrap_or(u32::MAX),
+            handshakes: u32::try_from(dials + self.half_open.len()).unwrap_or(u32::MAX),
+            slots_skipped: self.grid.skipped(),
+            puzzle_bits: self.pressure.bits().max(self.config.puzzle_bits_min),
+            ..self.metrics
+        }
+    }
+
+    /// Puts a session with events on the list of those.
+    pub(crate) fn list(&mut self, slot: u32) {
+        let Some(entry) = self.sessions.get_mut(slot) else { return };
+        if entry.has_event() && !entry.listed {
+            entry.listed = true;
+            self.events.push_back(slot);
+        }
+    }
+
+    /// Gives keys to a session, and slots from the next round on.
+    fn join(&mut self, slot: u32, link: Link) {
+        let cid = link.receive_cid;
+        let Some(generation) = self.sessions.generation(slot) else { return };
+        let Some(entry) = self.sessions.get_mut(slot) else { return };
+        entry.link = Some(alloc::boxed::Box::new(link));
+        self.routes.insert(cid, Route::Session(slot));
+        if !self.config.traffic.is_constant_rate() {
+            self.start_low_overhead(slot, generation);
+        } else if !self.grid.is_running() {
+            self.begin_round();
+        }
+    }
+
+    /// Begins the next round with the sessions that are there, without those whose time to leave has come.
+    fn begin_round(&mut self) {
+        let now = self.now;
+        let leaving = self
+            .sessions
+            .iter()
+            .filter(|(_, entry)| entry.link.as_ref().and_then(|link| link.leaves).is_some_and(|leaves| leaves <= now));
+        // Allocates only when somebody leaves.
+        let leaving: alloc::vec::Vec<_> = leaving.map(|(slot, _)| slot).collect();
+        leaving.into_iter().for_each(|slot| self.unlink(slot));
+        let owners = self.sessions.iter().filter(|(_, entry)| entry.link.is_some()).map(|(slot, _)| slot);
+        self.grid.begin_round(owners, now);
+    }
+
+    /// Wipes a session's keys and gives up its slots.
+    fn unlink(&mut self, slot: u32) {
+        let Some(entry) = self.sessions.get_mut(slot) else { return };
+        if let Some(link) = entry.link.take() {
+            self.routes.remove(&link.receive_cid);
+        }
+        self.retire(slot);
+    }
+
+    /// Frees the place of a session that is over for the application and for the schedule.
+    fn retire(&mut self, slot: u32) {
+        if self.sessions.get(slot).is_some_and(|entry| entry.told && entry.link.is_none()) {
+            self.sessions.remove(slot);
+        }
+    }
+
+    /// Begins a graceful close: what is queued is still delivered.
+    pub(crate) fn close_session(&mut self, slot: u32) {
+        let now = self.now;
+        let Some(entry) = self.sessions.get_mut(slot) else { return };
+        entry.closing.get_or_insert(now);
+        if entry.link.is_none() {
+            // Nothing was ever confirmed to the peer: there is nobody to tell.
+            self.end_session(slot, CloseReason::Local);
+        }
+        self.list(slot);
+    }
+
+    /// Ends a session for the application. Its slots go on until the leave boundary, so that the end does not show.
+    pub(crate) fn end_session(&mut self, slot: u32, reason: CloseReason) {
+        let now = self.now;
+        let Some(generation) = self.sessions.generation(slot) else { return };
+        let Some(entry) = self.sessions.get_mut(slot) else { return };
+        if entry.ended.is_some() {
+            return;
+        }
+        let dial = entry.dial.take();
+        entry.end(reason);
+        let constant = self.config.traffic.is_constant_rate();
+        if let Some(link) = &mut entry.link {
+            let boundary = nanos(self.config.traffic.leave_boundary).max(1);
+            let next = (now.as_nanos() / boundary + 1).saturating_mul(boundary);
+            let unheard = dial.is_some() || reason == CloseReason::Idle;
+            link.leaves = Some(if unheard || !constant { now } else { Instant::from_nanos(next) });
+        }
+        if let Some(dial) = dial {
+            self.metrics.handshakes_failed += 1;
+            self.timers.remove(&(dial.timer, Timer::Dial(slot, generation)));
+            self.routes.remove(&dial.cid());
+            self.outgoing.remove(&Outgoing::Session(slot));
+        }
+        self.list(slot);
+    }
+
+    /// Ends everything at once.
+    fn drop_all(&mut self) {
+        let sessions: alloc::vec::Vec<_> = self.sessions.iter().map(|(slot, _)| slot).collect();
+        for slot in sessions {
+            self.end_session(slot, CloseReason::Local);
+            self.unlink(slot);
+        }
+        let half_open: alloc::vec::Vec<_> = self.half_open.iter().map(|(slot, _)| slot).collect();
+        half_open.into_iter().for_each(|slot| self.drop_half_open(slot));
+        self.challenges.clear();
+        self.jobs.clear();
+        self.due.clear();
+        self.begin_round();
+    }
+
+    /// Tells a session that was refused room when there is some.
+    pub(crate) fn note_room(&mut self, slot: u32) {
+        let room = self.sessions.get(slot).is_some_and(|entry| entry.want_write && self.has_room(entry, 0));
+        if room && let Some(entry) = self.sessions.get_mut(slot) {
+            entry.set_writable();
+            self.list(slot);
+        }
+    }
+
+    /// Whether a message of `len` bytes may be queued: bounded in number, in bytes, and in how long what is queued
+    /// already will take to leave.
+    pub(crate) fn has_room(&self, entry: &Entry, len: usize) -> bool {
+        let limits = &self.config.limits;
+        if entry.outstanding() >= limits.send_messages || entry.queue.bytes() + len > limits.send_bytes {
+            return false;
+        }
+        let traffic = &self.config.traffic;
+        let share = u64::from(1000 - traffic.dummy_permille);
+        let gap = nanos(traffic.interval).saturating_mul(self.grid.round_len().max(1) as u64) * 1000 / share;
+        entry.queue.waiting_cells() as u64 * gap <= nanos(traffic.max_queue_latency)
+    }
+
+    pub(crate) fn entry(&self, id: SessionId) -> &Entry {
+        self.sessions.get(id.slot).expect("Engine::session checked the id and holds the engine")
+    }
+
+    pub(crate) fn entry_mut(&mut self, id: SessionId) -> &mut Entry {
+        self.sessions.get_mut(id.slot).expect("Engine::session checked the id and holds the engine")
+    }
+
+    pub(crate) fn config(&self) -> &Config {
+        &self.config
+    }
+
+    pub(crate) fn now(&self) -> Instant {
+        self.now
+    }
+
+    pub(crate) fn count_received(&mut self) {
+        self.metrics.messages_received += 1;
     }
 }

@@ -1,17 +1,28 @@
-//! Who a peer is: long-term keys, their fingerprint, and the address people exchange.
+//! Who a peer is: long-term keys, their fingerprint, and the text people exchange.
 
+use alloc::string::String;
 use alloc::sync::Arc;
 use core::fmt;
 use core::str::FromStr;
 
+use data_encoding::{Encoding, Specification};
+
+use crate::crypto::{hash, x25519};
 use crate::error::ParseError;
-use crate::job::{Signer, SoftwareSigner};
+use crate::job::{ML_DSA_PUBLIC_KEY_LEN, Signer, SoftwareSigner};
 use crate::random::Seed;
 use crate::secret::Secret;
+use crate::time::UnixTime;
 
 /// A peer's fingerprint: BLAKE2b-256 over the hashes of its public keys. It pins the peer.
+///
+/// As text it is 56 letters and digits of lower-case base32 (RFC 4648 without padding): the 32 bytes and a checksum of
+/// three, so that a mistyped fingerprint is noticed before it is dialled.
 #[derive(Clone, Copy, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct PeerId([u8; 32]);
+
+/// Length of a fingerprint with its checksum, in bytes: 56 characters of base32 exactly.
+const TEXT_BYTES: usize = 35;
 
 impl PeerId {
     /// The fingerprint from its bytes.
@@ -23,11 +34,33 @@ impl PeerId {
     pub const fn as_bytes(&self) -> &[u8; 32] {
         &self.0
     }
+
+    /// The fingerprint of public keys, each `None` where the identity has no such key.
+    pub(crate) fn of(keys: &PublicKeys) -> Self {
+        Self(hash::digest(b"B4AE2-peer-id...", &[&keys.x25519_hash(), &keys.ml_dsa_hash, &keys.ml_kem_hash]))
+    }
+
+    fn checksum(&self) -> [u8; 3] {
+        let [a, b, c, ..] = hash::digest(b"B4AE2-id-check..", &[&self.0]);
+        [a, b, c]
+    }
+
+    fn base32() -> Encoding {
+        let mut specification = Specification::new();
+        specification.symbols.push_str("abcdefghijklmnopqrstuvwxyz234567");
+        specification.translate.from.push_str("ABCDEFGHIJKLMNOPQRSTUVWXYZ");
+        specification.translate.to.push_str("abcdefghijklmnopqrstuvwxyz");
+        specification.encoding().expect("the alphabet is static")
+    }
 }
 
 impl fmt::Display for PeerId {
-    fn fmt(&self, _f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        todo!()
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut bytes = [0; TEXT_BYTES];
+        bytes[..32].copy_from_slice(&self.0);
+        bytes[32..].copy_from_slice(&self.checksum());
+        let text: String = Self::base32().encode(&bytes);
+        f.write_str(&text)
     }
 }
 
@@ -40,28 +73,54 @@ impl fmt::Debug for PeerId {
 impl FromStr for PeerId {
     type Err = ParseError;
 
-    fn from_str(_text: &str) -> Result<Self, ParseError> {
-        todo!()
+    fn from_str(text: &str) -> Result<Self, ParseError> {
+        let bytes = Self::base32().decode(text.as_bytes()).map_err(|_| ParseError::Fingerprint)?;
+        let bytes: [u8; TEXT_BYTES] = bytes.try_into().map_err(|_| ParseError::Fingerprint)?;
+        let (id, checksum) = bytes.split_first_chunk::<32>().expect("32 of 35");
+        let id = Self(*id);
+        if id.checksum() != checksum {
+            return Err(ParseError::Checksum);
+        }
+        Ok(id)
+    }
+}
+
+/// The public half of an identity as it crosses the wire: the X25519 key, and hashes of the larger ones.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct PublicKeys {
+    pub(crate) x25519: [u8; 32],
+    /// Zero where there is no ML-DSA-87 key.
+    pub(crate) ml_dsa_hash: [u8; 32],
+    /// Zero: no mode that uses a static ML-KEM key is defined yet.
+    pub(crate) ml_kem_hash: [u8; 32],
+}
+
+impl PublicKeys {
+    fn x25519_hash(&self) -> [u8; 32] {
+        hash::digest(b"B4AE2-x25519-pk.", &[&self.x25519])
+    }
+
+    /// The hash that stands for an ML-DSA-87 public key.
+    pub(crate) fn hash_ml_dsa(key: &[u8; ML_DSA_PUBLIC_KEY_LEN]) -> [u8; 32] {
+        hash::digest(b"B4AE2-ml-dsa-pk.", &[key])
     }
 }
 
 /// A long-term identity: an X25519 key, and an ML-DSA-87 key behind a [`Signer`] where mode B is wanted.
+///
+/// Cheap to clone; the secrets are shared and wiped with the last clone.
 #[derive(Clone)]
-pub struct Identity {
-    pub(crate) inner: Arc<Inner>,
-}
+pub struct Identity(pub(crate) Arc<IdentityKeys>);
 
-pub(crate) struct Inner {
-    pub(crate) dh: Secret<32>,
+pub(crate) struct IdentityKeys {
+    pub(crate) x25519: Secret<32>,
     pub(crate) signer: Option<Arc<dyn Signer>>,
+    pub(crate) public: PublicKeys,
+    pub(crate) peer_id: PeerId,
+    pub(crate) not_after: UnixTime,
 }
 
 impl Identity {
-    /// A new identity for modes A and B, from entropy.
-    pub fn generate(_seed: &Seed) -> (Self, SecretIdentity) {
-        todo!()
-    }
-
     /// The identity of secret keys kept in software.
     pub fn from_secret(secret: &SecretIdentity) -> Self {
         let signer: Option<Arc<dyn Signer>> = match &secret.ml_dsa {
@@ -71,19 +130,40 @@ impl Identity {
         Self::with_signer(&secret.x25519, signer)
     }
 
-    /// An identity whose ML-DSA-87 key lives elsewhere, as in a hardware token.
+    /// An identity whose ML-DSA-87 key lives elsewhere, as in a hardware token; without one it is for mode A only.
     pub fn with_signer(x25519: &Secret<32>, signer: Option<Arc<dyn Signer>>) -> Self {
-        Self { inner: Arc::new(Inner { dh: x25519.duplicate(), signer }) }
+        let ml_dsa_hash = signer.as_ref().map_or([0; 32], |signer| PublicKeys::hash_ml_dsa(signer.public_key()));
+        let public = PublicKeys { x25519: x25519::public_key(x25519), ml_dsa_hash, ml_kem_hash: [0; 32] };
+        Self(Arc::new(IdentityKeys {
+            x25519: x25519.duplicate(),
+            signer,
+            peer_id: PeerId::of(&public),
+            public,
+            not_after: UnixTime(u64::MAX),
+        }))
+    }
+
+    /// The same identity, to be refused by peers after `not_after`.
+    #[must_use]
+    pub fn expiring(self, not_after: UnixTime) -> Self {
+        let keys = &self.0;
+        Self(Arc::new(IdentityKeys {
+            x25519: keys.x25519.duplicate(),
+            signer: keys.signer.clone(),
+            public: keys.public,
+            peer_id: keys.peer_id,
+            not_after,
+        }))
     }
 
     /// The fingerprint.
     pub fn peer_id(&self) -> PeerId {
-        todo!()
+        self.0.peer_id
     }
 
     /// Whether mode B can be used.
     pub fn can_sign(&self) -> bool {
-        self.inner.signer.is_some()
+        self.0.signer.is_some()
     }
 }
 
@@ -99,6 +179,13 @@ pub struct SecretIdentity {
     pub x25519: Secret<32>,
     /// The ML-DSA-87 seed (FIPS 204 `xi`), where mode B is wanted.
     pub ml_dsa: Option<Secret<32>>,
+}
+
+impl SecretIdentity {
+    /// New keys for modes A and B, from entropy.
+    pub fn generate(seed: &Seed) -> Self {
+        Self { x25519: seed.derive(b"B4AE2-new-x25519"), ml_dsa: Some(seed.derive(b"B4AE2-new-ml-dsa")) }
+    }
 }
 
 impl fmt::Debug for SecretIdentity {

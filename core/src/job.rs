@@ -3,9 +3,20 @@
 //! The engine hands out a [`Job`], the driver runs it where blocking is allowed and feeds the [`Completion`] back.
 //! A job draws its randomness when it is made, so runs replay whatever order jobs finish in.
 
+use alloc::boxed::Box;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
 use core::fmt;
 
+use crate::crypto::ml_dsa;
+use crate::handshake::initiator::{AwaitResponse, Confirmed, InitRandomness, Puzzle};
+use crate::handshake::responder::{Accepted, AwaitFinish, RespondRandomness, Responded};
+use crate::handshake::{Failed, Prologue};
+use crate::identity::{Identity, PeerId};
+use crate::mode::ModePolicy;
 use crate::secret::Secret;
+use crate::session::SessionId;
+use crate::time::UnixTime;
 
 /// Length of an ML-DSA-87 public key in bytes (FIPS 204, table 2).
 pub const ML_DSA_PUBLIC_KEY_LEN: usize = 2592;
@@ -42,13 +53,14 @@ impl core::error::Error for SignError {}
 
 /// An ML-DSA-87 key held in memory, as its seed.
 pub struct SoftwareSigner {
-    _seed: Secret<32>,
+    seed: Secret<32>,
+    public_key: Box<[u8; ML_DSA_PUBLIC_KEY_LEN]>,
 }
 
 impl SoftwareSigner {
     /// The key of a FIPS 204 seed.
     pub fn new(seed: &Secret<32>) -> Self {
-        Self { _seed: seed.duplicate() }
+        Self { seed: seed.duplicate(), public_key: Box::new(ml_dsa::public_key(seed)) }
     }
 }
 
@@ -60,23 +72,61 @@ impl fmt::Debug for SoftwareSigner {
 
 impl Signer for SoftwareSigner {
     fn public_key(&self) -> &[u8; ML_DSA_PUBLIC_KEY_LEN] {
-        todo!()
+        &self.public_key
     }
 
     fn sign(
         &self,
-        _message: &[u8; 64],
-        _randomness: &[u8; 32],
-        _signature: &mut [u8; ML_DSA_SIGNATURE_LEN],
+        message: &[u8; 64],
+        randomness: &[u8; 32],
+        signature: &mut [u8; ML_DSA_SIGNATURE_LEN],
     ) -> Result<(), SignError> {
-        todo!()
+        if ml_dsa::sign(&self.seed, message, randomness, signature) { Ok(()) } else { Err(SignError) }
     }
 }
 
 /// One unit of slow work. `Send`, owns all it needs, runs anywhere; it takes tens of microseconds to a millisecond,
 /// or as long as a [`Signer`] takes, and up to 256 KiB of stack.
 #[must_use = "a handshake waits for this job"]
-pub struct Job {}
+pub struct Job {
+    pub(crate) ticket: Ticket,
+    pub(crate) work: Work,
+}
+
+/// Whose job it is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Ticket {
+    /// A handshake we began.
+    Session(SessionId),
+    /// A handshake of another's.
+    HalfOpen { slot: u32, generation: u32 },
+}
+
+pub(crate) enum Work {
+    /// Solve the puzzle and make the ephemeral keys.
+    Init { prologue: Box<Prologue>, puzzle: Puzzle, randomness: InitRandomness },
+    /// Verify the Response and make the Finish.
+    Finish {
+        state: Arc<AwaitResponse>,
+        identity: Identity,
+        peer: PeerId,
+        offer: ModePolicy,
+        response: Vec<u8>,
+        wall: UnixTime,
+        randomness: Secret<32>,
+    },
+    /// Answer an Init.
+    Respond { prologue: Box<Prologue>, identity: Identity, accept: u8, init: Vec<u8>, randomness: RespondRandomness },
+    /// Verify the Finish.
+    Accept { state: Arc<AwaitFinish>, own: PeerId, finish: Vec<u8>, wall: UnixTime },
+}
+
+pub(crate) enum Outcome {
+    Init { state: Arc<AwaitResponse>, solution: u64 },
+    Finish(Result<Box<Confirmed>, Failed>),
+    Respond(Result<Box<Responded>, Failed>),
+    Accept(Result<Box<Accepted>, Failed>),
+}
 
 impl fmt::Debug for Job {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -86,7 +136,10 @@ impl fmt::Debug for Job {
 
 /// A finished job, for [`Engine::handle_completion`](crate::Engine::handle_completion).
 #[must_use = "a handshake waits for this completion"]
-pub struct Completion {}
+pub struct Completion {
+    pub(crate) ticket: Ticket,
+    pub(crate) outcome: Outcome,
+}
 
 impl fmt::Debug for Completion {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -97,6 +150,19 @@ impl fmt::Debug for Completion {
 impl Job {
     /// Does the work, on the calling thread.
     pub fn run(self) -> Completion {
-        todo!()
+        let outcome = match self.work {
+            Work::Init { prologue, puzzle, randomness } => {
+                let solution = puzzle.solve();
+                Outcome::Init { state: Arc::new(AwaitResponse::new(&prologue, &randomness)), solution }
+            }
+            Work::Finish { state, identity, peer, offer, response, wall, randomness } => Outcome::Finish(
+                state.confirm(&identity, peer, offer, response, wall, randomness.expose()).map(Box::new),
+            ),
+            Work::Respond { prologue, identity, accept, init, randomness } => {
+                Outcome::Respond(Responded::new(&prologue, &identity, accept, &init, &randomness).map(Box::new))
+            }
+            Work::Accept { state, own, finish, wall } => Outcome::Accept(state.accept(own, finish, wall).map(Box::new)),
+        };
+        Completion { ticket: self.ticket, outcome }
     }
 }

@@ -4,6 +4,9 @@ use core::fmt;
 
 use zeroize::Zeroize;
 
+use crate::crypto::{hash, stream};
+use crate::secret::Secret;
+
 /// Thirty-two bytes of entropy from the driver, wiped on drop.
 pub struct Seed([u8; 32]);
 
@@ -11,6 +14,11 @@ impl Seed {
     /// Takes the bytes over. The caller's own copy is the caller's to wipe.
     pub const fn new(bytes: [u8; 32]) -> Self {
         Self(bytes)
+    }
+
+    /// A key of its own for the use that `label` names.
+    pub(crate) fn derive(&self, label: &hash::Label) -> Secret<32> {
+        hash::prf(&self.0, label, &[])
     }
 }
 
@@ -23,5 +31,82 @@ impl Drop for Seed {
 impl fmt::Debug for Seed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Seed(..)")
+    }
+}
+
+/// A generator with fast key erasure: each block's first 32 bytes are the next key, and what was given out is wiped.
+pub(crate) struct Stream {
+    key: Secret<32>,
+    block: Secret<512>,
+    used: usize,
+}
+
+impl Stream {
+    pub(crate) fn new(key: Secret<32>) -> Self {
+        Self { key, block: Secret::zero(), used: 512 }
+    }
+
+    pub(crate) fn fill(&mut self, mut out: &mut [u8]) {
+        while !out.is_empty() {
+            if self.used == 512 {
+                stream::keystream(self.key.expose(), &[0; 12], self.block.as_mut());
+                self.key.as_mut().copy_from_slice(&self.block.expose()[..32]);
+                self.block.as_mut()[..32].zeroize();
+                self.used = 32;
+            }
+            let take = out.len().min(512 - self.used);
+            let from = &mut self.block.as_mut()[self.used..self.used + take];
+            let (now, later) = out.split_at_mut(take);
+            now.copy_from_slice(from);
+            from.zeroize();
+            self.used += take;
+            out = later;
+        }
+    }
+
+    pub(crate) fn bytes<const N: usize>(&mut self) -> [u8; N] {
+        let mut out = [0; N];
+        self.fill(&mut out);
+        out
+    }
+
+    pub(crate) fn secret<const N: usize>(&mut self) -> Secret<N> {
+        let mut out = Secret::zero();
+        self.fill(out.as_mut());
+        out
+    }
+
+    /// A number below `bound`, which must not be zero; without bias worth naming for bounds below 2^32.
+    pub(crate) fn below(&mut self, bound: u64) -> u64 {
+        let wide = u128::from(u64::from_le_bytes(self.bytes())) * u128::from(bound);
+        (wide >> 64) as u64
+    }
+
+    /// Mixes fresh entropy in; what was drawn before says nothing about what follows.
+    fn reseed(&mut self, fresh: &Secret<32>) {
+        self.key = hash::prf(fresh.expose(), b"B4AE2-rng-reseed", &[self.key.expose()]);
+        self.block.as_mut().zeroize();
+        self.used = 512;
+    }
+}
+
+/// Secret and public draws never share a stream, so what is seen on the wire says nothing about keys, and one more
+/// public draw does not shift a replayed run's keys.
+pub(crate) struct Random {
+    pub(crate) secret: Stream,
+    pub(crate) public: Stream,
+}
+
+impl Random {
+    pub(crate) fn new(seed: &Seed) -> Self {
+        Self {
+            secret: Stream::new(seed.derive(b"B4AE2-rng-secret")),
+            public: Stream::new(seed.derive(b"B4AE2-rng-public")),
+        }
+    }
+
+    pub(crate) fn reseed(&mut self, seed: &Seed) {
+        self.secret.reseed(&seed.derive(b"B4AE2-rng-secret"));
+        self.public.reseed(&seed.derive(b"B4AE2-rng-public"));
     }
 }

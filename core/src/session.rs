@@ -1,13 +1,21 @@
 //! One session, as its user sees it.
 
+pub(crate) mod chain;
+pub(crate) mod entry;
+pub(crate) mod inbox;
+pub(crate) mod link;
+pub(crate) mod queue;
+pub(crate) mod received;
+
 use core::fmt;
 
 use crate::engine::Engine;
-use crate::error::{RecvError, SendError};
+use crate::error::{BufferTooSmall, RecvError, SendError};
 use crate::identity::PeerId;
 use crate::metrics::SessionStats;
 use crate::mode::Mode;
 use crate::secret::Secret;
+use crate::session::entry::Entry;
 use crate::transmit::Path;
 
 /// Names one session for good: a reused slot gets a new generation, so a stale id finds nothing.
@@ -63,67 +71,118 @@ impl fmt::Debug for Session<'_> {
     }
 }
 
-#[allow(unused_variables, clippy::unused_self, clippy::needless_pass_by_ref_mut)]
 impl Session<'_> {
     /// This session's id.
     pub fn id(&self) -> SessionId {
         self.id
     }
 
+    fn entry(&self) -> &Entry {
+        self.engine.entry(self.id)
+    }
+
     /// How far along it is.
     pub fn state(&self) -> SessionState {
-        todo!()
+        let entry = self.entry();
+        if entry.closing.is_some() || entry.ended.is_some() {
+            SessionState::Closing
+        } else if entry.dial.is_some() {
+            SessionState::Handshaking
+        } else {
+            SessionState::Open
+        }
     }
 
-    /// The peer: known from the start to the initiator, and to the responder once the session is open.
-    pub fn peer(&self) -> Option<PeerId> {
-        todo!()
+    /// The peer.
+    pub fn peer(&self) -> PeerId {
+        self.entry().peer
     }
 
-    /// The mode agreed on, once the session is open.
+    /// The mode agreed on, once the peer has proved who it is.
     pub fn mode(&self) -> Option<Mode> {
-        todo!()
+        self.entry().mode
     }
 
-    /// Where cells go at present.
-    pub fn path(&self) -> Path {
-        todo!()
+    /// Where cells go at present; `None` once the session has ended.
+    pub fn path(&self) -> Option<Path> {
+        let entry = self.entry();
+        let link = entry.link.as_ref().map(|link| link.route.current());
+        link.or_else(|| entry.dial.as_ref().map(|dial| dial.path()))
     }
 
     /// Queues `message` whole, or not at all. Does not change when, where to or how long anything is sent. The peer
-    /// gets messages exactly once, in the order of `send`; `Delivered` follows.
+    /// gets messages exactly once, in the order of `send`; `Delivered` follows. An empty message is a message.
     pub fn send(&mut self, message: &[u8]) -> Result<MessageId, SendError> {
-        todo!()
+        self.queue(message, false)
     }
 
     /// As [`send`](Self::send), but the peer gets the message as soon as it is whole, before or after others.
     pub fn send_unordered(&mut self, message: &[u8]) -> Result<MessageId, SendError> {
-        todo!()
+        self.queue(message, true)
+    }
+
+    fn queue(&mut self, message: &[u8], unordered: bool) -> Result<MessageId, SendError> {
+        let config = self.engine.config();
+        let (max, padding) = (config.limits().message, config.padding);
+        if self.state() == SessionState::Closing {
+            return Err(SendError::Closing);
+        }
+        if message.len() > max {
+            return Err(SendError::TooLong { max });
+        }
+        if !self.engine.has_room(self.entry(), message.len()) {
+            self.engine.entry_mut(self.id).want_write = true;
+            return Err(SendError::Full);
+        }
+        let cells = u16::try_from(padding.cells(message.len())).expect("16 MiB are fewer cells than 2^16");
+        let now = self.engine.now();
+        let id = self.engine.entry_mut(self.id).queue.push(message, cells, unordered, now);
+        self.engine.pace_low_overhead(self.id.slot, false);
+        Ok(id)
     }
 
     /// The next message's length, without taking it.
     pub fn next_len(&self) -> Option<usize> {
-        todo!()
+        self.entry().inbox.next_len()
     }
 
     /// Takes the next message into `out` and returns its length. On error the message stays.
     pub fn recv(&mut self, out: &mut [u8]) -> Result<usize, RecvError> {
-        todo!()
+        let needed = self.next_len().ok_or(RecvError::Empty)?;
+        if out.len() < needed {
+            return Err(RecvError::BufferTooSmall(BufferTooSmall { needed }));
+        }
+        let taken = self.engine.entry_mut(self.id).inbox.take(out).ok_or(RecvError::Empty)?;
+        self.engine.count_received();
+        // What ended the session may be told once the last message has been taken.
+        self.engine.list(self.id.slot);
+        Ok(taken)
     }
 
-    /// Closes the session once what is queued has been confirmed. `Closed` follows, once, as the last event for
-    /// this id; cover goes on until the next leave boundary.
+    /// Closes the session once what is queued has been confirmed, or the idle timeout has passed. `Closed` follows,
+    /// once, as the last event for this id; cover goes on until the next leave boundary.
     pub fn close(&mut self) {
-        todo!()
+        self.engine.close_session(self.id.slot);
+        self.engine.pace_low_overhead(self.id.slot, false);
     }
 
     /// This session's numbers.
     pub fn stats(&self) -> SessionStats {
-        todo!()
+        let entry = self.entry();
+        let link = entry.link.as_deref();
+        SessionStats {
+            queued_messages: entry.queue.len(),
+            queued_bytes: entry.queue.bytes(),
+            waiting_messages: entry.inbox.waiting(),
+            cells_sent: link.map_or(0, |link| link.cells_sent),
+            cells_received: link.map_or(0, |link| link.cells_received),
+            retransmissions: entry.queue.retransmissions,
+            rtt: entry.queue.rtt(),
+        }
     }
 
-    /// A secret of this session's own for another use, the same on both sides; `None` before the session is open.
+    /// A secret of this session's own for another use, the same on both sides; `None` before the keys are agreed.
     pub fn exporter(&self, label: &[u8]) -> Option<Secret<32>> {
-        todo!()
+        self.entry().link.as_ref().map(|link| link.secrets.export(label))
     }
 }

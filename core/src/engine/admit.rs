@@ -1,0 +1,481 @@
+//! Handshakes of others: from a stranger's Hello, answered without remembering it, to a session.
+
+use alloc::boxed::Box;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use super::{Engine, Outgoing, Route, Timer};
+use crate::config::Accept;
+use crate::crypto::hash;
+use crate::handshake::cookie::{Cookie, CookieJar};
+use crate::handshake::fragment::{self, Assembly};
+use crate::handshake::initiator::Puzzle;
+use crate::handshake::message::{self, HELLO_LEN, INIT_LEN, kind};
+use crate::handshake::responder::{Accepted, AwaitFinish, RespondRandomness, Responded};
+use crate::handshake::{Failed, Hello, Prologue};
+use crate::identity::PeerId;
+use crate::job::{Job, Ticket, Work};
+use crate::mode::Mode;
+use crate::random::Stream;
+use crate::secret::Secret;
+use crate::session::entry::{Entry, Opened};
+use crate::session::link::{Link, Side};
+use crate::time::Instant;
+use crate::transmit::{DATAGRAM_LEN, Path};
+use crate::wire::knock::{self, InitHeader, Knock};
+use crate::wire::sealed::{self, Challenge, FragmentHeader};
+
+/// The hardest puzzle asked or solved.
+pub(crate) const MAX_PUZZLE_BITS: u8 = 20;
+/// A handshake that makes no progress is forgotten after this.
+const STALL: Duration = Duration::from_secs(5);
+/// A handshake is forgotten after this.
+const DEADLINE: Duration = Duration::from_secs(20);
+/// Datagrams of one handshake that are sent again on request.
+const MAX_RESENT: u16 = 64;
+/// Challenges that may wait to be sent.
+const MAX_CHALLENGES: usize = 256;
+
+/// The key of Response fragments: known to us and to whom the cookie was told.
+pub(crate) fn response_key(cookie_tag: &Secret<32>) -> Secret<32> {
+    hash::prf(cookie_tag.expose(), b"B4AE2-response-k", &[])
+}
+
+/// Names a cookie in our tables: two handshakes are one only if cookie, address and Hello are the same.
+fn cookie_id(cookie_tag: &Secret<32>) -> [u8; 32] {
+    *hash::prf(cookie_tag.expose(), b"B4AE2-cookie-id.", &[]).expose()
+}
+
+/// A Challenge to be sent: all that is kept of a stranger, and only until the next `poll_transmit`.
+pub(crate) struct Pending {
+    path: Path,
+    cid: [u8; 8],
+    hello_hash: [u8; 32],
+}
+
+/// A handshake of another's whose address is verified.
+pub(crate) struct HalfOpen {
+    path: Path,
+    cookie_id: [u8; 32],
+    header: InitHeader,
+    response_key: Secret<32>,
+    stage: Stage,
+    started: Instant,
+    pub(crate) timer: Instant,
+    to_send: u16,
+    resent: u16,
+}
+
+enum Stage {
+    Init(Assembly),
+    /// The Response is being made.
+    Responding,
+    Finish(Box<AwaitingFinish>),
+}
+
+struct AwaitingFinish {
+    response: Vec<u8>,
+    response_tag: [u8; 8],
+    state: Arc<AwaitFinish>,
+    finish: Option<Assembly>,
+    /// The Finish is being verified.
+    accepting: bool,
+    status_due: bool,
+}
+
+impl HalfOpen {
+    /// Writes the next datagram that is to be sent now.
+    pub(crate) fn write(&mut self, random: &mut Stream, out: &mut [u8; DATAGRAM_LEN]) -> Option<Path> {
+        let Stage::Finish(awaiting) = &mut self.stage else { return None };
+        if self.to_send != 0 {
+            let index = self.to_send.trailing_zeros() as u8;
+            self.to_send &= self.to_send - 1;
+            let header = FragmentHeader {
+                kind: kind::RESPONSE,
+                index,
+                have: 0,
+                poll: false,
+                len: u16::try_from(awaiting.response.len()).expect("a Response is below 10 KiB"),
+                tag: awaiting.response_tag,
+            };
+            let chunk = fragment::chunk_of(&awaiting.response, index, sealed::CHUNK);
+            sealed::write_fragment(&self.response_key, &self.header.cid, &header, chunk, random, out);
+            return Some(self.path);
+        }
+        if core::mem::take(&mut awaiting.status_due) {
+            let finish = awaiting.finish.as_ref()?;
+            let header = FragmentHeader {
+                kind: kind::STATUS,
+                index: 0,
+                have: finish.have(),
+                poll: false,
+                len: 0,
+                tag: finish.tag(),
+            };
+            sealed::write_fragment(&awaiting.state.fragments.status, &self.header.cid, &header, &[], random, out);
+            return Some(self.path);
+        }
+        None
+    }
+
+    pub(crate) fn has_datagrams(&self) -> bool {
+        match &self.stage {
+            Stage::Finish(awaiting) => self.to_send != 0 || awaiting.status_due,
+            _ => false,
+        }
+    }
+
+    fn cid(&self) -> Option<[u8; 8]> {
+        match &self.stage {
+            Stage::Finish(awaiting) => Some(awaiting.state.cid),
+            _ => None,
+        }
+    }
+
+    /// Has what the peer lacks of the Response sent again, within bounds.
+    fn resend(&mut self, have: u16) {
+        let Stage::Finish(awaiting) = &self.stage else { return };
+        let missing = fragment::all(fragment::count(awaiting.response.len(), sealed::CHUNK)) & !have;
+        let fresh = (missing & !self.to_send).count_ones() as u16;
+        if self.resent + fresh <= MAX_RESENT {
+            self.resent += fresh;
+            self.to_send |= missing;
+        }
+    }
+}
+
+/// How hard a puzzle to ask: harder while the table of handshakes is crowded.
+pub(crate) struct Pressure {
+    bits: u8,
+    looked: Instant,
+}
+
+impl Pressure {
+    pub(crate) fn new(now: Instant) -> Self {
+        Self { bits: 0, looked: now }
+    }
+
+    pub(crate) fn bits(&self) -> u8 {
+        self.bits
+    }
+
+    /// Two bits harder for each second above 70 % of the table, one easier for each below 30 %.
+    fn look(&mut self, now: Instant, used: usize, capacity: u32) {
+        if now - self.looked < Duration::from_secs(1) {
+            return;
+        }
+        self.looked = now;
+        let (used, capacity) = (used * 10, capacity as usize);
+        if used > capacity * 7 {
+            self.bits = (self.bits + 2).min(MAX_PUZZLE_BITS);
+        } else if used < capacity * 3 {
+            self.bits = self.bits.saturating_sub(1);
+        }
+    }
+}
+
+impl Engine {
+    /// A datagram with no connection id of ours.
+    pub(crate) fn knock(&mut self, path: Path, datagram: &mut [u8; DATAGRAM_LEN]) {
+        if self.accept_bits == 0 {
+            self.metrics.drops.stranger += 1;
+            return;
+        }
+        match knock::read(&self.own_keys, datagram) {
+            None => self.metrics.drops.stranger += 1,
+            Some(Knock::Hello(hello)) => self.challenge(path, hello.cid(), hello.hash()),
+            Some(Knock::Init(header)) => self.init_fragment(path, &header, datagram),
+        }
+    }
+
+    /// Queues a Challenge, within the budget of the unverified.
+    fn challenge(&mut self, path: Path, cid: [u8; 8], hello_hash: [u8; 32]) {
+        let per_second = self.config.limits.challenges_per_second;
+        if self.challenges.len() >= MAX_CHALLENGES || !self.challenge_bucket.take(self.now, per_second, per_second / 10)
+        {
+            self.metrics.drops.limited += 1;
+            return;
+        }
+        self.challenges.push_back(Pending { path, cid, hello_hash });
+    }
+
+    /// Writes the next Challenge. Nothing is remembered: the cookie comes back with the Init.
+    pub(crate) fn write_challenge(&mut self, out: &mut [u8; DATAGRAM_LEN]) -> Option<Path> {
+        let Pending { path, cid, hello_hash } = self.challenges.pop_front()?;
+        self.pressure.look(self.now, self.half_open.len(), self.config.limits.half_open);
+        let cookie = Cookie {
+            time: CookieJar::time(self.now),
+            nonce: self.random.public.bytes(),
+            puzzle_bits: self.pressure.bits().max(self.config.puzzle_bits_min),
+            accept: self.accept_bits,
+        };
+        let tag = self.jar.tag(&cookie, path.remote(), &hello_hash);
+        let key = sealed::challenge_key(&self.own_keys.challenge, &hello_hash);
+        sealed::write_challenge(&key, &cid, &Challenge { cookie, tag }, &mut self.random.public, out);
+        self.metrics.challenges_sent += 1;
+        Some(path)
+    }
+
+    /// An Init fragment that knows our fingerprint; its cookie is still to be checked.
+    fn init_fragment(&mut self, path: Path, header: &InitHeader, datagram: &mut [u8; DATAGRAM_LEN]) {
+        if !CookieJar::is_fresh(&header.cookie, self.now) {
+            self.metrics.drops.cookie += 1;
+            return;
+        }
+        let tag = self.jar.tag(&header.cookie, path.remote(), &header.hello_hash);
+        let Some(chunk) = knock::verify_init(&self.own_keys, &tag, datagram) else {
+            self.metrics.drops.cookie += 1;
+            return;
+        };
+        let puzzle =
+            Puzzle { cookie: tag.duplicate(), responder: self.identity.peer_id(), bits: header.cookie.puzzle_bits };
+        if !puzzle.verify(header.puzzle) {
+            self.metrics.drops.puzzle += 1;
+            return;
+        }
+        let known = self.by_cookie.get(&cookie_id(&tag)).copied();
+        let Some(slot) = known.or_else(|| self.begin_half_open(path, header, &tag)) else { return };
+        let Some(half) = self.half_open.get_mut(slot) else { return };
+        match &mut half.stage {
+            Stage::Init(assembly) => {
+                if !assembly.is(header.tag, usize::from(header.len)) {
+                    self.metrics.drops.protocol += 1;
+                    return;
+                }
+                assembly.add(header.index, chunk);
+                if assembly.is_full() {
+                    self.respond(slot);
+                }
+            }
+            Stage::Responding => {}
+            Stage::Finish(_) => {
+                half.resend(header.have);
+                self.outgoing.insert(Outgoing::HalfOpen(slot));
+            }
+        }
+    }
+
+    /// Room for a handshake whose address a cookie has verified, within its prefix's budget.
+    fn begin_half_open(&mut self, path: Path, header: &InitHeader, tag: &Secret<32>) -> Option<u32> {
+        if !self.limiter.admit(path.remote().ip(), self.now, &mut self.random.public) {
+            self.metrics.drops.limited += 1;
+            return None;
+        }
+        let assembly = Assembly::new(header.tag, usize::from(header.len), knock::CHUNK, INIT_LEN)?;
+        if self.half_open.is_full() {
+            let from = self.random.public.below(u64::from(self.config.limits.half_open)) as u32;
+            let victim = self.half_open.pick(from)?;
+            self.drop_half_open(victim);
+            self.metrics.drops.limited += 1;
+        }
+        let timer = self.now + STALL;
+        let half = HalfOpen {
+            path,
+            cookie_id: cookie_id(tag),
+            header: *header,
+            response_key: response_key(tag),
+            stage: Stage::Init(assembly),
+            started: self.now,
+            timer,
+            to_send: 0,
+            resent: 0,
+        };
+        let (slot, generation) = self.half_open.insert(half).ok()?;
+        self.by_cookie.insert(cookie_id(tag), slot);
+        self.timers.insert((timer, Timer::HalfOpen(slot, generation)));
+        Some(slot)
+    }
+
+    /// The Init is whole: has it answered, if its cookie has not been used before.
+    fn respond(&mut self, slot: u32) {
+        let Some(generation) = self.half_open.generation(slot) else { return };
+        let Some(half) = self.half_open.get_mut(slot) else { return };
+        let Stage::Init(assembly) = &half.stage else { return };
+        let init = assembly.message().map(<[u8]>::to_vec);
+        let hello = init.as_ref().and_then(|init| Hello::parse(init.first_chunk::<HELLO_LEN>()?));
+        let hello = hello.filter(|hello| hello.hash() == half.header.hello_hash && hello.cid() == half.header.cid);
+        let (Some(init), Some(hello)) = (init, hello) else {
+            self.metrics.drops.protocol += 1;
+            self.drop_half_open(slot);
+            return;
+        };
+        if self.pending_jobs >= self.config.limits.pending_jobs {
+            // Not remembered as used: the initiator's next try may find room.
+            self.metrics.drops.limited += 1;
+            self.drop_half_open(slot);
+            return;
+        }
+        let (path, cookie) = (half.path, half.header.cookie);
+        if !self.replay.insert(&cookie, &mut self.random.public) {
+            self.metrics.drops.replayed += 1;
+            self.drop_half_open(slot);
+            self.challenge(path, hello.cid(), hello.hash());
+            return;
+        }
+        half.stage = Stage::Responding;
+        let randomness = RespondRandomness {
+            e: self.random.secret.secret(),
+            m: self.random.secret.secret(),
+            signature: self.random.secret.secret(),
+            cid: self.random.public.bytes(),
+        };
+        let responder = self.identity.peer_id();
+        let prologue = Box::new(Prologue { hello, challenge: cookie.to_bytes(), responder });
+        let accept = cookie.accept & self.accept_bits;
+        let work = Work::Respond { prologue, identity: self.identity.clone(), accept, init, randomness };
+        self.pending_jobs += 1;
+        self.jobs.push_back(Job { ticket: Ticket::HalfOpen { slot, generation }, work });
+    }
+
+    /// The Response is made.
+    pub(crate) fn responded(&mut self, slot: u32, generation: u32, result: Result<Box<Responded>, Failed>) {
+        self.pending_jobs = self.pending_jobs.saturating_sub(1);
+        let Some(half) = self.half_open.named(slot, generation) else { return };
+        let Ok(responded) = result else {
+            self.metrics.handshakes_failed += 1;
+            self.drop_half_open(slot);
+            return;
+        };
+        let Responded { response, state } = *responded;
+        let cid = state.cid;
+        half.to_send = fragment::all(fragment::count(response.len(), sealed::CHUNK));
+        half.stage = Stage::Finish(Box::new(AwaitingFinish {
+            response_tag: fragment::tag_of(&response),
+            response,
+            state: Arc::from(state),
+            finish: None,
+            accepting: false,
+            status_due: false,
+        }));
+        if self.routes.contains_key(&cid) {
+            self.drop_half_open(slot);
+            return;
+        }
+        self.routes.insert(cid, Route::HalfOpen(slot));
+        self.progress(slot);
+        self.outgoing.insert(Outgoing::HalfOpen(slot));
+    }
+
+    /// A handshake has moved on: its peer gets more time, within the deadline.
+    fn progress(&mut self, slot: u32) {
+        let now = self.now;
+        let Some(generation) = self.half_open.generation(slot) else { return };
+        let Some(half) = self.half_open.get_mut(slot) else { return };
+        let timer = Timer::HalfOpen(slot, generation);
+        self.timers.remove(&(half.timer, timer));
+        half.timer = (now + STALL).min(half.started + DEADLINE);
+        self.timers.insert((half.timer, timer));
+    }
+
+    /// A datagram for a handshake of another's: a Finish fragment.
+    pub(crate) fn finish_fragment(&mut self, slot: u32, path: Path, datagram: &mut [u8; DATAGRAM_LEN]) {
+        let Some(half) = self.half_open.get_mut(slot) else { return };
+        let Stage::Finish(awaiting) = &mut half.stage else { return };
+        let Some((header, chunk)) = sealed::read_fragment(&awaiting.state.fragments.finish, datagram) else {
+            self.metrics.drops.unauthentic += 1;
+            return;
+        };
+        // The initiator is who it was, wherever it writes from now.
+        half.path = path;
+        if header.kind != kind::FINISH || awaiting.accepting {
+            return;
+        }
+        let len = usize::from(header.len);
+        if !awaiting.finish.as_ref().is_some_and(|finish| finish.is(header.tag, len)) {
+            awaiting.finish = Assembly::new(header.tag, len, sealed::CHUNK, message::finish_len(Mode::B));
+        }
+        let Some(finish) = &mut awaiting.finish else {
+            self.metrics.drops.protocol += 1;
+            return;
+        };
+        let had = finish.have();
+        finish.add(header.index, chunk);
+        let moved = finish.have() != had;
+        if let Some(message) = finish.message().map(<[u8]>::to_vec) {
+            let state = Arc::clone(&awaiting.state);
+            self.accept_finish(slot, state, message);
+        } else if header.poll {
+            awaiting.status_due = true;
+            self.outgoing.insert(Outgoing::HalfOpen(slot));
+        }
+        if moved {
+            self.progress(slot);
+        }
+    }
+
+    fn accept_finish(&mut self, slot: u32, state: Arc<AwaitFinish>, finish: Vec<u8>) {
+        let Some(generation) = self.half_open.generation(slot) else { return };
+        if self.pending_jobs >= self.config.limits.pending_jobs {
+            self.metrics.drops.limited += 1;
+            return;
+        }
+        if let Some(HalfOpen { stage: Stage::Finish(awaiting), .. }) = self.half_open.get_mut(slot) {
+            awaiting.accepting = true;
+        }
+        self.pending_jobs += 1;
+        let work = Work::Accept { state, own: self.identity.peer_id(), finish, wall: self.wall };
+        self.jobs.push_back(Job { ticket: Ticket::HalfOpen { slot, generation }, work });
+    }
+
+    /// The Finish is verified: the session begins, and its first cell confirms it to the initiator.
+    pub(crate) fn accepted(&mut self, slot: u32, generation: u32, result: Result<Box<Accepted>, Failed>) {
+        self.pending_jobs = self.pending_jobs.saturating_sub(1);
+        let Some(half) = self.half_open.named(slot, generation) else { return };
+        let path = half.path;
+        self.drop_half_open(slot);
+        let Ok(accepted) = result else {
+            self.metrics.handshakes_failed += 1;
+            return;
+        };
+        let Accepted { peer, secrets } = *accepted;
+        if !self.may_open(peer, secrets.mode) {
+            self.metrics.handshakes_failed += 1;
+            return;
+        }
+        let mut entry = Entry::new(peer, &self.config.limits);
+        entry.mode = Some(secrets.mode);
+        entry.open(Opened::ByPeer);
+        let link = Link::new(secrets, Side::Responder, path, &self.config.limits, self.now);
+        let Ok((slot, _)) = self.sessions.insert(entry) else {
+            self.metrics.drops.limited += 1;
+            return;
+        };
+        self.metrics.handshakes_completed += 1;
+        self.join(slot, link);
+        self.list(slot);
+    }
+
+    /// Whether `peer` may open a session in `mode`.
+    fn may_open(&self, peer: PeerId, mode: Mode) -> bool {
+        if self.shutdown.is_some() {
+            return false;
+        }
+        match &self.config.accept {
+            Accept::Nobody => false,
+            Accept::Anyone(modes) => modes.contains(mode),
+            Accept::Listed(peers) => peers.iter().any(|(listed, modes)| *listed == peer && modes.contains(mode)),
+        }
+    }
+
+    /// A handshake's time is over.
+    pub(crate) fn half_open_timeout(&mut self, slot: u32, generation: u32) {
+        if self.half_open.named(slot, generation).is_some() {
+            self.metrics.handshakes_failed += 1;
+            self.drop_half_open(slot);
+        }
+    }
+
+    pub(crate) fn drop_half_open(&mut self, slot: u32) {
+        let Some(generation) = self.half_open.generation(slot) else { return };
+        let Some(half) = self.half_open.remove(slot) else { return };
+        self.timers.remove(&(half.timer, Timer::HalfOpen(slot, generation)));
+        self.by_cookie.remove(&half.cookie_id);
+        self.outgoing.remove(&Outgoing::HalfOpen(slot));
+        if let Some(cid) = half.cid()
+            && self.routes.get(&cid) == Some(&Route::HalfOpen(slot))
+        {
+            self.routes.remove(&cid);
+        }
+    }
+}

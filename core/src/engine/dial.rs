@@ -1,0 +1,413 @@
+//! Handshakes we begin: Hello, Init, Finish, and their retransmission.
+
+use alloc::boxed::Box;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use super::{Engine, Outgoing, Route, Timer};
+use crate::error::{CloseReason, ConnectError};
+use crate::handshake::fragment::{self, Assembly};
+use crate::handshake::initiator::{AwaitResponse, Confirmed, FinishKeys, InitRandomness, Puzzle};
+use crate::handshake::message::{self, INIT_LEN, kind};
+use crate::handshake::{Failed, Hello, Prologue};
+use crate::identity::PeerId;
+use crate::job::{Job, Ticket, Work};
+use crate::mode::{Mode, ModePolicy};
+use crate::random::Stream;
+use crate::secret::Secret;
+use crate::session::SessionId;
+use crate::session::entry::Entry;
+use crate::session::link::{Link, Side};
+use crate::time::{Instant, nanos};
+use crate::transmit::{DATAGRAM_LEN, Path};
+use crate::wire::knock::{self, InitHeader, KnockKeys};
+use crate::wire::sealed::{self, Challenge, FragmentHeader};
+
+const FIRST_RETRY: Duration = Duration::from_secs(1);
+const LONGEST_RETRY: Duration = Duration::from_secs(8);
+/// Init is sent this often before a new Hello asks for a new cookie.
+const INIT_TRIES: u8 = 4;
+/// Challenges and Statuses that one handshake acts on.
+const MAX_ANSWERS: u8 = 16;
+
+/// A handshake we began.
+pub(crate) struct Dial {
+    path: Path,
+    peer: PeerId,
+    offer: ModePolicy,
+    keys: KnockKeys,
+    hello: Hello,
+    challenge_key: Secret<32>,
+    stage: Stage,
+    give_up: Instant,
+    pub(crate) timer: Instant,
+    retry: Duration,
+    /// Fragments to be sent now, a bit each.
+    to_send: u16,
+    /// A Challenge that came while another was being answered: tried if that one leads nowhere.
+    spare: Option<Challenge>,
+    answers: u8,
+    failed: bool,
+}
+
+enum Stage {
+    Hello,
+    /// The keys are being made and the puzzle solved.
+    Preparing(Challenge),
+    Init(Init),
+    Finish(Finish),
+}
+
+struct Init {
+    state: Arc<AwaitResponse>,
+    challenge: Challenge,
+    solution: u64,
+    tag: [u8; 8],
+    response_key: Secret<32>,
+    response: Option<Assembly>,
+    /// A Response is being verified.
+    verifying: bool,
+    tries: u8,
+}
+
+struct Finish {
+    message: Vec<u8>,
+    keys: FinishKeys,
+    cid: [u8; 8],
+    tag: [u8; 8],
+    have: u16,
+}
+
+impl Dial {
+    /// The id by which the peer's answers find this handshake.
+    pub(crate) fn cid(&self) -> [u8; 8] {
+        self.hello.cid()
+    }
+
+    pub(crate) fn path(&self) -> Path {
+        self.path
+    }
+
+    pub(crate) fn ticket(id: SessionId) -> Ticket {
+        Ticket::Session(id)
+    }
+
+    fn prologue(&self, challenge: &Challenge) -> Box<Prologue> {
+        Box::new(Prologue { hello: self.hello, challenge: challenge.cookie.to_bytes(), responder: self.peer })
+    }
+
+    fn backoff(&mut self, now: Instant, random: &mut Stream) {
+        let base = nanos(self.retry);
+        let jitter = random.below(base / 2);
+        self.timer = now + Duration::from_nanos(base * 3 / 4 + jitter);
+        self.retry = (self.retry * 2).min(LONGEST_RETRY);
+    }
+
+    /// Why the handshake came to nothing.
+    fn verdict(&self) -> CloseReason {
+        if self.failed { CloseReason::HandshakeFailed } else { CloseReason::Unreachable }
+    }
+
+    /// Writes the next datagram that is to be sent now.
+    pub(crate) fn write(&mut self, random: &mut Stream, out: &mut [u8; DATAGRAM_LEN]) -> Option<Path> {
+        if self.to_send == 0 {
+            return None;
+        }
+        let index = self.to_send.trailing_zeros() as u8;
+        self.to_send &= self.to_send - 1;
+        let last = self.to_send == 0;
+        match &self.stage {
+            Stage::Hello => knock::write_hello(&self.keys, &self.hello, random, out),
+            Stage::Preparing(_) => return None,
+            Stage::Init(init) => {
+                let header = InitHeader {
+                    index,
+                    have: init.response.as_ref().map_or(0, Assembly::have),
+                    cookie: init.challenge.cookie,
+                    hello_hash: self.hello.hash(),
+                    cid: self.cid(),
+                    puzzle: init.solution,
+                    tag: init.tag,
+                    len: INIT_LEN as u16,
+                };
+                let chunk = fragment::chunk_of(&*init.state.init, index, knock::CHUNK);
+                knock::write_init(&self.keys, &init.challenge.tag, &header, chunk, random, out);
+            }
+            Stage::Finish(finish) => {
+                let header = FragmentHeader {
+                    kind: kind::FINISH,
+                    index,
+                    have: 0,
+                    poll: last,
+                    len: u16::try_from(finish.message.len()).expect("a Finish is below 8 KiB"),
+                    tag: finish.tag,
+                };
+                let chunk = fragment::chunk_of(&finish.message, index, sealed::CHUNK);
+                sealed::write_fragment(&finish.keys.finish, &finish.cid, &header, chunk, random, out);
+            }
+        }
+        Some(self.path)
+    }
+
+    pub(crate) fn has_datagrams(&self) -> bool {
+        self.to_send != 0
+    }
+}
+
+impl Engine {
+    /// Opens a session with `peer` at `path`, offering `modes` in order of preference. Messages may be sent at once;
+    /// they wait for the session. `Established` follows, or `Closed`.
+    pub fn connect(
+        &mut self,
+        now: Instant,
+        path: Path,
+        peer: &PeerId,
+        modes: ModePolicy,
+    ) -> Result<SessionId, ConnectError> {
+        self.tick(now);
+        if self.shutdown.is_some() {
+            return Err(ConnectError::ShuttingDown);
+        }
+        if modes.contains(Mode::B) && !self.identity.can_sign() {
+            return Err(ConnectError::ModeUnavailable);
+        }
+        let dial = self.new_dial(path, *peer, modes);
+        let (cid, timer) = (dial.cid(), dial.timer);
+        let mut entry = Entry::new(*peer, &self.config.limits);
+        entry.dial = Some(Box::new(dial));
+        let (slot, generation) = self.sessions.insert(entry).map_err(|_| ConnectError::Full)?;
+        self.routes.insert(cid, Route::Session(slot));
+        self.timers.insert((timer, Timer::Dial(slot, generation)));
+        self.outgoing.insert(Outgoing::Session(slot));
+        Ok(SessionId { slot, generation })
+    }
+
+    fn new_dial(&mut self, path: Path, peer: PeerId, offer: ModePolicy) -> Dial {
+        let keys = KnockKeys::new(peer);
+        let hello = Hello::new(offer, &self.random.public.bytes(), &self.random.public.bytes());
+        let challenge_key = sealed::challenge_key(&keys.challenge, &hello.hash());
+        let mut dial = Dial {
+            path,
+            peer,
+            offer,
+            keys,
+            hello,
+            challenge_key,
+            stage: Stage::Hello,
+            give_up: self.now + self.config.handshake_timeout,
+            timer: self.now,
+            retry: FIRST_RETRY,
+            to_send: 1,
+            spare: None,
+            answers: 0,
+            failed: false,
+        };
+        dial.backoff(self.now, &mut self.random.public);
+        dial
+    }
+
+    /// A datagram for a handshake of ours.
+    pub(crate) fn dial_receive(&mut self, slot: u32, datagram: &mut [u8; DATAGRAM_LEN]) {
+        let Some(generation) = self.sessions.generation(slot) else { return };
+        let id = SessionId { slot, generation };
+        let Some(dial) = self.sessions.get_mut(slot).and_then(|entry| entry.dial.as_deref_mut()) else { return };
+        match &mut dial.stage {
+            Stage::Finish(finish) => {
+                let Some((header, _)) = sealed::read_fragment(&finish.keys.status, datagram) else {
+                    self.metrics.drops.unauthentic += 1;
+                    return;
+                };
+                let all = fragment::all(fragment::count(finish.message.len(), sealed::CHUNK));
+                if header.kind == kind::STATUS && header.tag == finish.tag && dial.answers < MAX_ANSWERS {
+                    dial.answers += 1;
+                    finish.have |= header.have & all;
+                    dial.to_send = all & !finish.have;
+                    self.outgoing.insert(Outgoing::Session(slot));
+                }
+                return;
+            }
+            Stage::Init(init) if !init.verifying => {
+                if let Some((header, chunk)) = sealed::read_fragment(&init.response_key, datagram) {
+                    if init.take_fragment(&header, chunk) {
+                        self.verify_response(id);
+                    }
+                    return;
+                }
+            }
+            _ => {}
+        }
+        let Some(challenge) = sealed::read_challenge(&dial.challenge_key, datagram) else {
+            self.metrics.drops.unauthentic += 1;
+            return;
+        };
+        if dial.answers >= MAX_ANSWERS {
+            return;
+        }
+        dial.answers += 1;
+        if message::select(dial.offer.iter(), challenge.cookie.accept).is_none() {
+            self.end_session(slot, CloseReason::NoCommonMode);
+        } else if matches!(dial.stage, Stage::Hello) {
+            self.prepare(id, challenge);
+        } else {
+            dial.spare = Some(challenge);
+        }
+    }
+
+    /// Has the keys made that a Challenge allows.
+    fn prepare(&mut self, id: SessionId, challenge: Challenge) {
+        let randomness = InitRandomness { e: self.random.secret.secret(), e1: self.random.secret.secret() };
+        let Some(dial) = self.sessions.named(id.slot, id.generation).and_then(|entry| entry.dial.as_deref_mut()) else {
+            return;
+        };
+        let bits = challenge.cookie.puzzle_bits.min(super::admit::MAX_PUZZLE_BITS);
+        let puzzle = Puzzle { cookie: challenge.tag.duplicate(), responder: dial.peer, bits };
+        let prologue = dial.prologue(&challenge);
+        dial.stage = Stage::Preparing(challenge);
+        dial.to_send = 0;
+        self.jobs.push_back(Job { ticket: Dial::ticket(id), work: Work::Init { prologue, puzzle, randomness } });
+    }
+
+    /// The keys are made: sends the Init.
+    pub(crate) fn dial_prepared(&mut self, id: SessionId, state: Arc<AwaitResponse>, solution: u64) {
+        let now = self.now;
+        let Some(dial) = self.sessions.named(id.slot, id.generation).and_then(|entry| entry.dial.as_deref_mut()) else {
+            return;
+        };
+        let Stage::Preparing(challenge) = core::mem::replace(&mut dial.stage, Stage::Hello) else { return };
+        let response_key = super::admit::response_key(&challenge.tag);
+        let tag = fragment::tag_of(&*state.init);
+        let init = Init { state, challenge, solution, tag, response_key, response: None, verifying: false, tries: 1 };
+        dial.stage = Stage::Init(init);
+        dial.to_send = fragment::all(fragment::count(INIT_LEN, knock::CHUNK));
+        dial.retry = FIRST_RETRY;
+        self.rearm_dial(id, now);
+        self.outgoing.insert(Outgoing::Session(id.slot));
+    }
+
+    fn rearm_dial(&mut self, id: SessionId, now: Instant) {
+        let Some(dial) = self.sessions.named(id.slot, id.generation).and_then(|entry| entry.dial.as_deref_mut()) else {
+            return;
+        };
+        let timer = Timer::Dial(id.slot, id.generation);
+        self.timers.remove(&(dial.timer, timer));
+        dial.backoff(now, &mut self.random.public);
+        self.timers.insert((dial.timer, timer));
+    }
+
+    fn verify_response(&mut self, id: SessionId) {
+        let randomness = self.random.secret.secret();
+        let (identity, wall) = (self.identity.clone(), self.wall);
+        let Some(dial) = self.sessions.named(id.slot, id.generation).and_then(|entry| entry.dial.as_deref_mut()) else {
+            return;
+        };
+        let Stage::Init(init) = &mut dial.stage else { return };
+        let Some(response) = init.response.take() else { return };
+        let Some(response) = response.message().map(<[u8]>::to_vec) else { return };
+        init.verifying = true;
+        let work = Work::Finish {
+            state: Arc::clone(&init.state),
+            identity,
+            peer: dial.peer,
+            offer: dial.offer,
+            response,
+            wall,
+            randomness,
+        };
+        self.jobs.push_back(Job { ticket: Dial::ticket(id), work });
+    }
+
+    /// The Response is verified: the session's cells begin, and the Finish is sent until one of the peer's confirms.
+    pub(crate) fn dial_confirmed(&mut self, id: SessionId, result: Result<Box<Confirmed>, Failed>) {
+        let now = self.now;
+        let Some(dial) = self.sessions.named(id.slot, id.generation).and_then(|entry| entry.dial.as_deref_mut()) else {
+            return;
+        };
+        let Stage::Init(init) = &mut dial.stage else { return };
+        init.verifying = false;
+        let Ok(confirmed) = result else {
+            // Perhaps not the peer's. The peer's own may still come.
+            dial.failed = true;
+            return;
+        };
+        let Confirmed { finish, fragments, cid, secrets } = *confirmed;
+        let tag = fragment::tag_of(&finish);
+        dial.to_send = fragment::all(fragment::count(finish.len(), sealed::CHUNK));
+        dial.stage = Stage::Finish(Finish { message: finish, keys: fragments, cid, tag, have: 0 });
+        dial.retry = FIRST_RETRY;
+        dial.answers = 0;
+        let path = dial.path;
+        let mode = secrets.mode;
+        let link = Link::new(secrets, Side::Initiator, path, &self.config.limits, now);
+        if let Some(entry) = self.sessions.get_mut(id.slot) {
+            entry.mode = Some(mode);
+        }
+        self.rearm_dial(id, now);
+        self.outgoing.insert(Outgoing::Session(id.slot));
+        self.join(id.slot, link);
+    }
+
+    /// The time for an answer is over.
+    pub(crate) fn dial_timeout(&mut self, slot: u32, generation: u32) {
+        let now = self.now;
+        let id = SessionId { slot, generation };
+        let Some(dial) = self.sessions.named(slot, generation).and_then(|entry| entry.dial.as_deref_mut()) else {
+            return;
+        };
+        if now >= dial.give_up {
+            let verdict = dial.verdict();
+            self.end_session(slot, verdict);
+            return;
+        }
+        match &mut dial.stage {
+            Stage::Hello => dial.to_send = 1,
+            Stage::Preparing(_) => {}
+            Stage::Init(init) if init.verifying => {}
+            Stage::Init(init) => match init.response.as_ref().map(Assembly::have) {
+                Some(have) if have != 0 => dial.to_send = 1,
+                _ => {
+                    init.tries += 1;
+                    if let Some(challenge) = dial.spare.take() {
+                        self.rearm_dial(id, now);
+                        self.prepare(id, challenge);
+                        return;
+                    }
+                    if init.tries > INIT_TRIES {
+                        dial.stage = Stage::Hello;
+                        dial.to_send = 1;
+                    } else {
+                        dial.to_send = fragment::all(fragment::count(INIT_LEN, knock::CHUNK));
+                    }
+                }
+            },
+            Stage::Finish(finish) => {
+                dial.to_send = fragment::all(fragment::count(finish.message.len(), sealed::CHUNK)) & !finish.have;
+                if dial.to_send == 0 {
+                    // The peer said it has all, but no cell of its has come: ask again with the first.
+                    dial.to_send = 1;
+                }
+            }
+        }
+        self.rearm_dial(id, now);
+        self.outgoing.insert(Outgoing::Session(slot));
+    }
+}
+
+impl Init {
+    /// Puts a Response fragment in its place. `true` if the Response is whole.
+    fn take_fragment(&mut self, header: &FragmentHeader, chunk: &[u8]) -> bool {
+        if header.kind != kind::RESPONSE {
+            return false;
+        }
+        let len = usize::from(header.len);
+        if !self.response.as_ref().is_some_and(|response| response.is(header.tag, len)) {
+            self.response = Assembly::new(header.tag, len, sealed::CHUNK, message::response_len(Mode::B));
+        }
+        let Some(response) = &mut self.response else { return false };
+        response.add(header.index, chunk);
+        if response.is_full() && response.message().is_none() {
+            self.response = None;
+        }
+        self.response.as_ref().is_some_and(Assembly::is_full)
+    }
+}

@@ -1,0 +1,85 @@
+//! Handshake messages cut into datagrams and put together again.
+
+use alloc::vec;
+use alloc::vec::Vec;
+
+use crate::crypto::hash;
+
+/// A message of at most sixteen fragments being put together. Fragments are authentic before they come here.
+pub(crate) struct Assembly {
+    tag: [u8; 8],
+    count: u8,
+    have: u16,
+    bytes: Vec<u8>,
+    chunk: usize,
+}
+
+impl Assembly {
+    /// Room for a message of `len` bytes in fragments of `chunk`, or nothing if it is longer than `max`.
+    pub(crate) fn new(tag: [u8; 8], len: usize, chunk: usize, max: usize) -> Option<Self> {
+        if len == 0 || len > max {
+            return None;
+        }
+        let count = u8::try_from(len.div_ceil(chunk)).ok().filter(|&count| count <= 16)?;
+        Some(Self { tag, count, have: 0, bytes: vec![0; len], chunk })
+    }
+
+    /// Whether a fragment so labelled belongs to this message.
+    pub(crate) fn is(&self, tag: [u8; 8], len: usize) -> bool {
+        self.tag == tag && self.bytes.len() == len
+    }
+
+    /// Puts a fragment in its place. `false` if it is not one of this message.
+    pub(crate) fn add(&mut self, index: u8, chunk: &[u8]) -> bool {
+        if index >= self.count {
+            return false;
+        }
+        let at = usize::from(index) * self.chunk;
+        let end = self.bytes.len().min(at + self.chunk);
+        self.bytes[at..end].copy_from_slice(&chunk[..end - at]);
+        self.have |= 1 << index;
+        true
+    }
+
+    /// What tells this message's fragments from another's.
+    pub(crate) fn tag(&self) -> [u8; 8] {
+        self.tag
+    }
+
+    /// A bit for each fragment that is here.
+    pub(crate) fn have(&self) -> u16 {
+        self.have
+    }
+
+    /// The message, if it is whole and is the one its fragments said.
+    pub(crate) fn message(&self) -> Option<&[u8]> {
+        let whole = self.have == all(self.count) && tag_of(&self.bytes) == self.tag;
+        whole.then_some(&self.bytes)
+    }
+
+    /// Whether every fragment is here, right or wrong.
+    pub(crate) fn is_full(&self) -> bool {
+        self.have == all(self.count)
+    }
+}
+
+/// A bit for each of `count` fragments, at most sixteen.
+pub(crate) fn all(count: u8) -> u16 {
+    u16::MAX.checked_shr(16 - u32::from(count.min(16))).unwrap_or(0)
+}
+
+/// How many fragments of `chunk` bytes a message of `len` needs.
+pub(crate) fn count(len: usize, chunk: usize) -> u8 {
+    u8::try_from(len.div_ceil(chunk)).unwrap_or(u8::MAX)
+}
+
+/// The part of `message` that fragment `index` carries.
+pub(crate) fn chunk_of(message: &[u8], index: u8, chunk: usize) -> &[u8] {
+    let at = (usize::from(index) * chunk).min(message.len());
+    &message[at..message.len().min(at + chunk)]
+}
+
+/// Tells fragments of one message from another's.
+pub(crate) fn tag_of(message: &[u8]) -> [u8; 8] {
+    *hash::digest(b"B4AE2-fragment..", &[message]).first_chunk().expect("8 of 32")
+}

@@ -1,0 +1,111 @@
+//! Budgets: a token bucket, and one such bucket a prefix.
+
+use alloc::collections::BTreeMap;
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use crate::random::Stream;
+use crate::time::Instant;
+
+/// Nanoseconds in a second.
+const SECOND: u64 = 1_000_000_000;
+
+/// A token bucket, kept as the time at which it was last empty (GCRA).
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Bucket {
+    /// Nanoseconds: the arrival time at which the bucket would next be full.
+    full_at: u64,
+}
+
+impl Bucket {
+    pub(crate) const fn full() -> Self {
+        Self { full_at: 0 }
+    }
+
+    /// Takes one token from a bucket of `burst` that refills at `per_second`, if there is one.
+    pub(crate) fn take(&mut self, now: Instant, per_second: u32, burst: u32) -> bool {
+        let now = now.as_nanos();
+        let cost = SECOND / u64::from(per_second.max(1));
+        let full_at = self.full_at.max(now);
+        if full_at - now > cost.saturating_mul(u64::from(burst.max(1) - 1)) {
+            return false;
+        }
+        self.full_at = full_at + cost;
+        true
+    }
+
+    fn is_full(&self, now: Instant) -> bool {
+        self.full_at <= now.as_nanos()
+    }
+}
+
+/// A network that shares a budget: an IPv4 /32 or /24, an IPv6 /64 or /48.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+enum Prefix {
+    V4(u32, u8),
+    V6(u64, u8),
+}
+
+impl Prefix {
+    /// The narrow prefix and the wide one.
+    fn of(ip: IpAddr) -> [Self; 2] {
+        let v4 = |ip: Ipv4Addr| [Self::V4(ip.to_bits(), 32), Self::V4(ip.to_bits() >> 8, 24)];
+        let v6 = |ip: Ipv6Addr| {
+            let high = (ip.to_bits() >> 64) as u64;
+            [Self::V6(high, 64), Self::V6(high >> 16, 48)]
+        };
+        match ip.to_canonical() {
+            IpAddr::V4(ip) => v4(ip),
+            IpAddr::V6(ip) => v6(ip),
+        }
+    }
+}
+
+/// Buckets by prefix, for addresses that a cookie has verified. Never more than `capacity`.
+pub(crate) struct Limiter {
+    buckets: BTreeMap<Prefix, Bucket>,
+    capacity: usize,
+    per_second: u32,
+}
+
+/// Handshakes a prefix may begin at once.
+const BURST: u32 = 5;
+/// How much more a wide prefix may do than a narrow one.
+const WIDE: u32 = 10;
+
+impl Limiter {
+    pub(crate) fn new(capacity: u32, per_second: u32) -> Self {
+        Self { buckets: BTreeMap::new(), capacity: capacity as usize, per_second }
+    }
+
+    /// Whether a handshake from `ip` is within the budgets of both its prefixes.
+    pub(crate) fn admit(&mut self, ip: IpAddr, now: Instant, random: &mut Stream) -> bool {
+        let [narrow, wide] = Prefix::of(ip);
+        self.take(narrow, 1, now, random) && self.take(wide, WIDE, now, random)
+    }
+
+    fn take(&mut self, prefix: Prefix, factor: u32, now: Instant, random: &mut Stream) -> bool {
+        if !self.buckets.contains_key(&prefix) && self.buckets.len() >= self.capacity {
+            self.evict(now, random);
+        }
+        let bucket = self.buckets.entry(prefix).or_insert(Bucket::full());
+        bucket.take(now, self.per_second.saturating_mul(factor), BURST * factor)
+    }
+
+    /// Makes room: forgets a full bucket among a few looked at from a random place on, which loses nothing, else the
+    /// last looked at.
+    fn evict(&mut self, now: Instant, random: &mut Stream) {
+        let from = Prefix::V4(u32::from_le_bytes(random.bytes()), 0);
+        let from = if random.below(2) == 0 { from } else { Prefix::V6(u64::from_le_bytes(random.bytes()), 0) };
+        let candidates = self.buckets.range(from..).chain(self.buckets.range(..from)).take(8);
+        let mut victim = None;
+        for (prefix, bucket) in candidates {
+            victim = Some(*prefix);
+            if bucket.is_full(now) {
+                break;
+            }
+        }
+        if let Some(victim) = victim {
+            self.buckets.remove(&victim);
+        }
+    }
+}

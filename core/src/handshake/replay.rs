@@ -1,0 +1,92 @@
+//! Which cookies have been used: two sets by issue period, so that no moment forgets a cookie that is still fresh.
+
+use super::cookie::Cookie;
+use crate::random::Stream;
+
+/// Two sets, the even and the odd periods'.
+pub(crate) struct Replay {
+    sets: [Set; 2],
+    capacity: usize,
+}
+
+struct Set {
+    period: u32,
+    used: usize,
+    filter: Filter,
+}
+
+impl Replay {
+    pub(crate) fn new(capacity: u32, random: &mut Stream) -> Self {
+        let capacity = capacity as usize;
+        let mut set = |period| Set { period, used: 0, filter: Filter::new(capacity, random) };
+        Self { sets: [set(0), set(1)], capacity }
+    }
+
+    /// Remembers a cookie that our own tag vouched for. `false` if it was there already, or if so many are that the
+    /// answer could not be trusted: either costs the peer a fresh Challenge, never its session.
+    pub(crate) fn insert(&mut self, cookie: &Cookie, random: &mut Stream) -> bool {
+        let period = cookie.period();
+        let capacity = self.capacity;
+        let set = &mut self.sets[(period % 2) as usize];
+        if set.period != period {
+            if period < set.period {
+                return false;
+            }
+            *set = Set { period, used: 0, filter: Filter::new(capacity, random) };
+        }
+        if set.used >= capacity {
+            return false;
+        }
+        let fresh = set.filter.insert(cookie);
+        set.used += usize::from(fresh);
+        fresh
+    }
+}
+
+#[cfg(feature = "std")]
+use bloom::Filter;
+#[cfg(not(feature = "std"))]
+use exact::Filter;
+
+#[cfg(feature = "std")]
+mod bloom {
+    use bloomfilter::Bloom;
+
+    use super::{Cookie, Stream};
+
+    /// One false positive in a thousand when full: it costs a peer one round trip.
+    const FALSE_POSITIVES: f64 = 0.001;
+
+    pub(super) struct Filter(Bloom<[u8; 16]>);
+
+    impl Filter {
+        pub(super) fn new(capacity: usize, random: &mut Stream) -> Self {
+            // The filter's two hash keys are the halves of the seed, and must differ: drawn at random, they do.
+            let filter = Bloom::new_for_fp_rate_with_seed(capacity, FALSE_POSITIVES, &random.bytes());
+            Self(filter.expect("the capacity is checked by the configuration"))
+        }
+
+        pub(super) fn insert(&mut self, cookie: &Cookie) -> bool {
+            !self.0.check_and_set(&cookie.to_bytes())
+        }
+    }
+}
+
+#[cfg(not(feature = "std"))]
+mod exact {
+    use alloc::collections::BTreeSet;
+
+    use super::{Cookie, Stream};
+
+    pub(super) struct Filter(BTreeSet<[u8; 16]>);
+
+    impl Filter {
+        pub(super) fn new(_capacity: usize, _random: &mut Stream) -> Self {
+            Self(BTreeSet::new())
+        }
+
+        pub(super) fn insert(&mut self, cookie: &Cookie) -> bool {
+            self.0.insert(cookie.to_bytes())
+        }
+    }
+}

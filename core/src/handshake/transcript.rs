@@ -1,0 +1,131 @@
+//! The Noise `SymmetricState` (Noise specification, section 5.2), and what a finished handshake leaves behind.
+
+use super::Failed;
+use crate::crypto::aead::{self, TAG_LEN};
+use crate::crypto::hash;
+use crate::mode::Mode;
+use crate::secret::Secret;
+
+/// Noise's name for the handshake; shorter than a hash, so it is the first `h`, padded with zeros.
+const PROTOCOL: &[u8] = b"Noise_XXhfs_25519+MLKEM1024_ChaChaPoly_BLAKE2b";
+
+/// `h`, `ck`, `k` and `n`.
+pub(crate) struct Transcript {
+    h: [u8; 64],
+    ck: Secret<64>,
+    k: Option<Secret<32>>,
+    n: u64,
+}
+
+impl Transcript {
+    pub(crate) fn new(prologue: &[&[u8]]) -> Self {
+        let mut h = [0; 64];
+        h[..PROTOCOL.len()].copy_from_slice(PROTOCOL);
+        let mut this = Self { h, ck: Secret::new(h), k: None, n: 0 };
+        this.mix_hash(prologue);
+        this
+    }
+
+    /// A second transcript with the same past, for a state that may be tried more than once.
+    pub(crate) fn duplicate(&self) -> Self {
+        Self { h: self.h, ck: self.ck.duplicate(), k: self.k.as_ref().map(Secret::duplicate), n: self.n }
+    }
+
+    pub(crate) fn h(&self) -> &[u8; 64] {
+        &self.h
+    }
+
+    pub(crate) fn mix_hash(&mut self, parts: &[&[u8]]) {
+        self.h = hash::blake2b_512_after(&self.h, parts);
+    }
+
+    pub(crate) fn mix_key(&mut self, input: &Secret<32>) {
+        let (ck, temporary) = hash::hkdf2(&self.ck, input.expose());
+        let mut k = Secret::zero();
+        k.as_mut().copy_from_slice(&temporary.expose()[..32]);
+        self.ck = ck;
+        self.k = Some(k);
+        self.n = 0;
+    }
+
+    /// Encrypts `buffer`, whose last [`TAG_LEN`] bytes are room for the tag.
+    pub(crate) fn encrypt_and_hash(&mut self, buffer: &mut [u8]) {
+        let key = self.k.as_ref().expect("every encrypted field follows a key");
+        let (text, tag) = buffer.split_at_mut(buffer.len() - TAG_LEN);
+        tag.copy_from_slice(&aead::seal(key, &aead::nonce(self.n), &self.h, text));
+        self.n += 1;
+        self.mix_hash(&[buffer]);
+    }
+
+    /// Decrypts `buffer` in place and returns its text.
+    pub(crate) fn decrypt_and_hash<'b>(&mut self, buffer: &'b mut [u8]) -> Result<&'b [u8], Failed> {
+        let key = self.k.as_ref().expect("every encrypted field follows a key");
+        let next = hash::blake2b_512_after(&self.h, &[buffer]);
+        let (text, tag) = buffer.split_last_chunk_mut::<TAG_LEN>().ok_or(Failed)?;
+        if !aead::open(key, &aead::nonce(self.n), &self.h, text, tag) {
+            return Err(Failed);
+        }
+        self.n += 1;
+        self.h = next;
+        Ok(text)
+    }
+
+    /// A key for the fragments of what follows, known to those alone who came this far.
+    pub(crate) fn fragment_key(&self, label: &[u8]) -> Secret<32> {
+        let long = hash::hmac(self.ck.expose(), &[label, &self.h]);
+        let mut key = Secret::zero();
+        key.as_mut().copy_from_slice(&long.expose()[..32]);
+        key
+    }
+
+    /// Ends the handshake: the root every session key derives from.
+    pub(crate) fn finish(self, mode: Mode) -> SessionSecrets {
+        let session = hash::digest(b"B4AE2-session-id", &[&self.h]);
+        let extracted = hash::hmac(&self.h, &[self.ck.expose()]);
+        let long = hash::hmac(extracted.expose(), &[b"B4AE2 root", &[mode.to_byte()], &session, &[1]]);
+        let mut root = Secret::zero();
+        root.as_mut().copy_from_slice(&long.expose()[..32]);
+        SessionSecrets { session, root, mode, epoch: 0 }
+    }
+}
+
+/// What a finished handshake leaves: everything else derives from (root, label, session, epoch, mode).
+pub(crate) struct SessionSecrets {
+    /// Hash of the final transcript: the session's name, the same on both sides.
+    session: [u8; 32],
+    root: Secret<32>,
+    pub(crate) mode: Mode,
+    epoch: u32,
+}
+
+impl SessionSecrets {
+    fn derive(&self, label: &hash::Label, context: &[u8]) -> Secret<32> {
+        let epoch = self.epoch.to_le_bytes();
+        hash::prf(self.root.expose(), label, &[&self.session, &epoch, &[self.mode.to_byte()], context])
+    }
+
+    /// Keys for cells from the initiator, and from the responder.
+    pub(crate) fn directions(&self) -> (DirectionKeys, DirectionKeys) {
+        let one = |chain, header, cid| DirectionKeys {
+            chain: self.derive(chain, &[]),
+            header: self.derive(header, &[]),
+            cid: *self.derive(cid, &[]).expose().first_chunk().expect("8 of 32"),
+        };
+        (
+            one(b"B4AE2-i2r-chain.", b"B4AE2-i2r-header", b"B4AE2-i2r-cid..."),
+            one(b"B4AE2-r2i-chain.", b"B4AE2-r2i-header", b"B4AE2-r2i-cid..."),
+        )
+    }
+
+    /// A secret for the application's own use.
+    pub(crate) fn export(&self, label: &[u8]) -> Secret<32> {
+        self.derive(b"B4AE2-exporter..", label)
+    }
+}
+
+/// One direction's keys.
+pub(crate) struct DirectionKeys {
+    pub(crate) chain: Secret<32>,
+    pub(crate) header: Secret<32>,
+    pub(crate) cid: [u8; 8],
+}

@@ -1,0 +1,48 @@
+//! How many cells a message takes: its length is hidden in few sizes.
+
+use crate::config::Padding;
+use crate::wire::cell::DATA_LEN;
+
+impl Padding {
+    /// The cells that a message of `len` bytes takes: its bucket's, or above the largest bucket those of its PADMÉ
+    /// length.
+    pub(crate) fn cells(self, len: usize) -> usize {
+        let bucket = len.max(self.min as usize).next_power_of_two();
+        let padded = if bucket <= self.max as usize { bucket } else { padme(len) };
+        padded.div_ceil(DATA_LEN)
+    }
+}
+
+/// PADMÉ (Nikitin et al., PETS 2019, section 4): keeps as many leading bits of the length as its exponent has, at
+/// most 12 % overhead, and leaks O(log log L) bits.
+fn padme(len: usize) -> usize {
+    let Some(exponent) = len.checked_ilog2().filter(|&e| e > 0) else { return len };
+    let mantissa = exponent.ilog2() + 1;
+    let Some(dropped) = exponent.checked_sub(mantissa) else { return len };
+    let mask = (1 << dropped) - 1;
+    (len + mask) & !mask
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn padme_adds_at_most_twelve_percent_and_never_shrinks() {
+        for len in 2..1 << 17 {
+            let padded = padme(len);
+            assert!(padded >= len && (padded - len) * 100 <= len * 12, "{len} -> {padded}");
+        }
+        // Table 1 of the reference implementation's examples.
+        assert_eq!([9, 100, 600, 5000, 100_000].map(padme), [10, 104, 608, 5120, 100_352]);
+    }
+
+    #[test]
+    fn buckets_are_powers_of_two_up_to_the_largest() {
+        let padding = Padding::default();
+        let cells = [0, 1, 1024, 1025, 4096, 16384].map(|len| padding.cells(len));
+        assert_eq!(cells, [1, 1, 1, 2, 4, 16]);
+        assert_eq!(padding.cells(16385), padme(16385).div_ceil(1024));
+        assert_eq!(padding.cells(1 << 20), 1024);
+    }
+}

@@ -1,0 +1,142 @@
+//! The symmetric chain of one direction: two levels, generations of 256 cells and then cells, one key a cell.
+//!
+//! A key is derived, used and forgotten; what is kept cannot give back what was forgotten. Losing many cells costs a
+//! step a generation, not a step a cell.
+
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+
+use crate::crypto::hash;
+use crate::secret::Secret;
+
+const GENERATION: u64 = 256;
+/// How many generations ahead of the last cell a cell may be: a million cells, at a cost of under a millisecond.
+const MAX_SKIP: u64 = 4096;
+
+/// A place in the chain: the key of the next generation, and the state within this one.
+struct Position {
+    next_generation: Secret<32>,
+    cell: Secret<32>,
+    /// The counter of the next key.
+    counter: u64,
+}
+
+impl Position {
+    fn new(generation: &Secret<32>) -> Self {
+        let (next_generation, cell) = hash::step(generation, b"B4AE2-generation");
+        Self { next_generation, cell, counter: 0 }
+    }
+
+    fn duplicate(&self) -> Self {
+        Self { next_generation: self.next_generation.duplicate(), cell: self.cell.duplicate(), counter: self.counter }
+    }
+
+    /// The key of the next cell.
+    fn next(&mut self) -> Secret<32> {
+        let (cell, key) = hash::step(&self.cell, b"B4AE2-cell-key..");
+        self.cell = cell;
+        self.counter += 1;
+        if self.counter.is_multiple_of(GENERATION) {
+            self.turn();
+        }
+        key
+    }
+
+    fn turn(&mut self) {
+        *self = Self { counter: self.counter, ..Self::new(&self.next_generation) };
+    }
+
+    /// Moves on to `counter`, a step a generation where whole generations lie between.
+    fn skip_to(&mut self, counter: u64, mut skipped: impl FnMut(u64, Secret<32>), keep_from: u64) {
+        while self.counter < counter {
+            let end = (self.counter / GENERATION + 1) * GENERATION;
+            if end <= counter && end <= keep_from {
+                self.counter = end;
+                self.turn();
+                continue;
+            }
+            let at = self.counter;
+            let key = self.next();
+            if at >= keep_from {
+                skipped(at, key);
+            }
+        }
+    }
+}
+
+/// The sending end.
+pub(crate) struct SendChain(Position);
+
+impl SendChain {
+    pub(crate) fn new(key: &Secret<32>) -> Self {
+        Self(Position::new(key))
+    }
+
+    /// The counter the next cell will have.
+    pub(crate) fn counter(&self) -> u64 {
+        self.0.counter
+    }
+
+    /// The next cell's counter and key.
+    pub(crate) fn next(&mut self) -> (u64, Secret<32>) {
+        (self.0.counter, self.0.next())
+    }
+}
+
+/// The receiving end. The keys of cells that have not arrived are the replay window: each opens one cell once.
+pub(crate) struct ReceiveChain {
+    position: Position,
+    /// Keys of missing cells, cell `n` at `n % len`: a newer one displaces the one a window older.
+    skipped: Box<[Option<(u64, Secret<32>)>]>,
+}
+
+/// What a counter is to the chain.
+#[derive(Debug, Eq, PartialEq)]
+pub(crate) enum Unusable {
+    /// Opened before, or older than the window.
+    Replayed,
+    /// Further ahead than an honest sender gets.
+    TooFar,
+}
+
+impl ReceiveChain {
+    pub(crate) fn new(key: &Secret<32>, window: usize) -> Self {
+        let skipped: Vec<_> = (0..window).map(|_| None).collect();
+        Self { position: Position::new(key), skipped: skipped.into() }
+    }
+
+    fn place(&self, counter: u64) -> usize {
+        (counter % self.skipped.len() as u64) as usize
+    }
+
+    /// The key for `counter`. Changes nothing: the cell is not authentic yet.
+    pub(crate) fn peek(&self, counter: u64) -> Result<Secret<32>, Unusable> {
+        if counter < self.position.counter {
+            return match &self.skipped[self.place(counter)] {
+                Some((at, key)) if *at == counter => Ok(key.duplicate()),
+                _ => Err(Unusable::Replayed),
+            };
+        }
+        if counter / GENERATION > self.position.counter / GENERATION + MAX_SKIP {
+            return Err(Unusable::TooFar);
+        }
+        let mut position = self.position.duplicate();
+        position.skip_to(counter, |_, _| {}, counter);
+        Ok(position.next())
+    }
+
+    /// Moves the state past `counter`, whose cell has proved authentic: its key will not open another.
+    pub(crate) fn commit(&mut self, counter: u64) {
+        let place = self.place(counter);
+        if counter < self.position.counter {
+            self.skipped[place] = None;
+            return;
+        }
+        let window = self.skipped.len() as u64;
+        let skipped = &mut self.skipped;
+        let keep = |at: u64, key| skipped[(at % window) as usize] = Some((at, key));
+        self.position.skip_to(counter, keep, counter.saturating_sub(window - 1));
+        self.position.next();
+        self.skipped[place] = None;
+    }
+}

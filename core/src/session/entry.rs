@@ -1,0 +1,152 @@
+//! Everything the engine keeps about one session.
+
+use alloc::boxed::Box;
+use alloc::collections::VecDeque;
+
+use crate::config::Limits;
+use crate::engine::Event;
+use crate::engine::dial::Dial;
+use crate::error::CloseReason;
+use crate::identity::PeerId;
+use crate::mode::Mode;
+use crate::session::inbox::Inbox;
+use crate::session::link::Link;
+use crate::session::queue::SendQueue;
+use crate::session::{MessageId, SessionId};
+use crate::time::Instant;
+
+pub(crate) struct Entry {
+    pub(crate) peer: PeerId,
+    pub(crate) mode: Option<Mode>,
+    /// The handshake we began, until it is confirmed.
+    pub(crate) dial: Option<Box<Dial>>,
+    /// Keys and slots; outlives the application's interest until the leave boundary.
+    pub(crate) link: Option<Box<Link>>,
+    pub(crate) queue: SendQueue,
+    pub(crate) inbox: Inbox,
+    /// Confirmed messages that no event has told of yet.
+    delivered: VecDeque<MessageId>,
+    opened: Option<Opened>,
+    readable: bool,
+    writable: bool,
+    path_changed: bool,
+    /// `send` was refused for want of room.
+    pub(crate) want_write: bool,
+    /// Since when the application has been closing.
+    pub(crate) closing: Option<Instant>,
+    /// The session is over; told once the inbox has been emptied.
+    pub(crate) ended: Option<CloseReason>,
+    /// The application has been told, and knows the session no more.
+    pub(crate) told: bool,
+    /// Waits in the engine's list of sessions with events.
+    pub(crate) listed: bool,
+}
+
+#[derive(Clone, Copy)]
+pub(crate) enum Opened {
+    ByUs,
+    ByPeer,
+}
+
+impl Entry {
+    pub(crate) fn new(peer: PeerId, limits: &Limits) -> Self {
+        Self {
+            peer,
+            mode: None,
+            dial: None,
+            link: None,
+            queue: SendQueue::default(),
+            inbox: Inbox::new(limits.receive_bytes, limits.message),
+            delivered: VecDeque::new(),
+            opened: None,
+            readable: false,
+            writable: false,
+            path_changed: false,
+            want_write: false,
+            closing: None,
+            ended: None,
+            told: false,
+            listed: false,
+        }
+    }
+
+    pub(crate) fn open(&mut self, how: Opened) {
+        self.opened = Some(how);
+    }
+
+    pub(crate) fn deliver(&mut self, id: MessageId) {
+        self.delivered.push_back(id);
+    }
+
+    /// Messages sent whose `Delivered` has not been handed out.
+    pub(crate) fn outstanding(&self) -> usize {
+        self.queue.len() + self.delivered.len()
+    }
+
+    pub(crate) fn set_readable(&mut self) {
+        self.readable = true;
+    }
+
+    pub(crate) fn set_writable(&mut self) {
+        self.want_write = false;
+        self.writable = true;
+    }
+
+    pub(crate) fn set_path_changed(&mut self) {
+        self.path_changed = true;
+    }
+
+    /// Ends the session, once; the first reason stands.
+    pub(crate) fn end(&mut self, reason: CloseReason) {
+        self.ended.get_or_insert(reason);
+        self.dial = None;
+    }
+
+    /// Whether `Closed` may be told: what has arrived is not lost unless the application itself closed.
+    fn can_tell(&self) -> bool {
+        match self.ended {
+            None => false,
+            Some(CloseReason::Local) => true,
+            Some(_) => self.inbox.waiting() == 0 || self.closing.is_some(),
+        }
+    }
+
+    /// Whether there is an event to hand out.
+    pub(crate) fn has_event(&self) -> bool {
+        !self.told
+            && (self.opened.is_some()
+                || !self.delivered.is_empty()
+                || self.path_changed
+                || self.readable
+                || self.writable
+                || self.can_tell())
+    }
+
+    /// The next event; `Closed` comes last.
+    pub(crate) fn next_event(&mut self, id: SessionId) -> Option<Event> {
+        if self.told {
+            return None;
+        }
+        if let Some(opened) = self.opened.take() {
+            return Some(match opened {
+                Opened::ByUs => Event::Established(id),
+                Opened::ByPeer => Event::Incoming(id),
+            });
+        }
+        if let Some(message) = self.delivered.pop_front() {
+            return Some(Event::Delivered(id, message));
+        }
+        if core::mem::take(&mut self.path_changed) {
+            return Some(Event::PathChanged(id));
+        }
+        if core::mem::take(&mut self.readable) {
+            return Some(Event::Readable(id));
+        }
+        if core::mem::take(&mut self.writable) && self.ended.is_none() {
+            return Some(Event::Writable(id));
+        }
+        let reason = self.ended.filter(|_| self.can_tell())?;
+        self.told = true;
+        Some(Event::Closed(id, reason))
+    }
+}

@@ -1,0 +1,185 @@
+//! Messages on their way in: put together from cells, handed out once each, in order.
+
+use alloc::collections::VecDeque;
+use alloc::vec::Vec;
+
+use zeroize::Zeroize as _;
+
+use crate::wire::cell::{DATA_LEN, Fragment};
+
+/// Messages that may be under way at once, from the first not handed out on.
+const MESSAGES: u64 = 1024;
+/// Buffers kept for the next messages, so that a steady flow of them allocates nothing.
+const SPARE: usize = 4;
+/// The largest buffer kept.
+const SPARE_LEN: usize = 16 * 1024;
+
+/// The receiving side of delivery.
+pub(crate) struct Inbox {
+    /// The message that `entries[0]` is about.
+    base: u64,
+    entries: VecDeque<Entry>,
+    /// The first message whose turn in the order has not come.
+    next_ordered: u64,
+    /// Messages to hand out.
+    ready: VecDeque<u64>,
+    spare: Vec<Buffer>,
+    /// Cells of messages here.
+    held_cells: u64,
+    /// Cells of messages handed out.
+    taken_cells: u64,
+    window_cells: u64,
+    max_message: usize,
+}
+
+enum Entry {
+    Unknown,
+    Partial(Partial),
+    Whole { buffer: Buffer, count: u16, unordered: bool },
+    Taken,
+}
+
+struct Partial {
+    buffer: Buffer,
+    missing: u16,
+    count: u16,
+    unordered: bool,
+}
+
+#[derive(Default)]
+struct Buffer {
+    bytes: Vec<u8>,
+    have: Vec<u64>,
+}
+
+impl Drop for Buffer {
+    fn drop(&mut self) {
+        self.bytes.zeroize();
+    }
+}
+
+/// The fragment is not one an honest peer would have sent.
+#[derive(Debug, Eq, PartialEq)]
+pub(crate) struct Violation;
+
+impl Inbox {
+    pub(crate) fn new(receive_bytes: usize, max_message: usize) -> Self {
+        Self {
+            base: 0,
+            entries: VecDeque::new(),
+            next_ordered: 0,
+            ready: VecDeque::new(),
+            spare: Vec::new(),
+            held_cells: 0,
+            taken_cells: 0,
+            window_cells: (receive_bytes / DATA_LEN) as u64,
+            max_message,
+        }
+    }
+
+    /// What the peer may begin: messages below the first, and cells up to the second, both counted from the start.
+    pub(crate) fn credit(&self) -> (u64, u64) {
+        (self.base + MESSAGES, self.taken_cells + self.window_cells)
+    }
+
+    /// Messages that wait to be taken.
+    pub(crate) fn waiting(&self) -> usize {
+        self.ready.len()
+    }
+
+    /// Takes in a fragment. `true` if a message can be taken that could not before.
+    pub(crate) fn insert(&mut self, fragment: &Fragment, data: &[u8; DATA_LEN]) -> Result<bool, Violation> {
+        let Some(offset) = fragment.message.checked_sub(self.base) else { return Ok(false) };
+        let count = usize::from(fragment.count);
+        let len = usize::try_from(fragment.len).map_err(|_| Violation)?;
+        if offset >= MESSAGES || len > self.max_message || len > count * DATA_LEN {
+            return Err(Violation);
+        }
+        let offset = usize::try_from(offset).map_err(|_| Violation)?;
+        while self.entries.len() <= offset {
+            self.entries.push_back(Entry::Unknown);
+        }
+        if let Entry::Unknown = self.entries[offset] {
+            if self.held_cells + count as u64 > self.window_cells {
+                return Err(Violation);
+            }
+            self.held_cells += count as u64;
+            let mut buffer = self.spare.pop().unwrap_or_default();
+            buffer.bytes.resize(len, 0);
+            buffer.have.clear();
+            buffer.have.resize(count.div_ceil(64), 0);
+            let (count, unordered) = (fragment.count, fragment.unordered);
+            self.entries[offset] = Entry::Partial(Partial { buffer, missing: count, count, unordered });
+        }
+        let Entry::Partial(partial) = &mut self.entries[offset] else { return Ok(false) };
+        let same = partial.count == fragment.count
+            && partial.unordered == fragment.unordered
+            && partial.buffer.bytes.len() == len;
+        if !same {
+            return Err(Violation);
+        }
+        let (word, bit) = (usize::from(fragment.index) / 64, fragment.index % 64);
+        if partial.buffer.have[word] >> bit & 1 == 1 {
+            return Ok(false);
+        }
+        partial.buffer.have[word] |= 1 << bit;
+        partial.missing -= 1;
+        let from = (usize::from(fragment.index) * DATA_LEN).min(len);
+        let to = len.min(from + DATA_LEN);
+        partial.buffer.bytes[from..to].copy_from_slice(&data[..to - from]);
+        if partial.missing > 0 {
+            return Ok(false);
+        }
+        Ok(self.complete(offset))
+    }
+
+    fn complete(&mut self, offset: usize) -> bool {
+        let before = self.ready.len();
+        if let Entry::Partial(partial) = &mut self.entries[offset] {
+            let buffer = core::mem::take(&mut partial.buffer);
+            let (count, unordered) = (partial.count, partial.unordered);
+            self.entries[offset] = Entry::Whole { buffer, count, unordered };
+            if unordered {
+                self.ready.push_back(self.base + offset as u64);
+            }
+        }
+        while let Some(entry) = self.entries.get((self.next_ordered - self.base) as usize) {
+            match entry {
+                Entry::Whole { unordered: false, .. } => self.ready.push_back(self.next_ordered),
+                Entry::Whole { .. } | Entry::Taken | Entry::Partial(Partial { unordered: true, .. }) => {}
+                Entry::Unknown | Entry::Partial(_) => break,
+            }
+            self.next_ordered += 1;
+        }
+        self.ready.len() > before
+    }
+
+    /// The length of the next message.
+    pub(crate) fn next_len(&self) -> Option<usize> {
+        match self.entries.get((*self.ready.front()? - self.base) as usize)? {
+            Entry::Whole { buffer, .. } => Some(buffer.bytes.len()),
+            _ => None,
+        }
+    }
+
+    /// Takes the next message into `out`, which has room for it, and returns its length.
+    pub(crate) fn take(&mut self, out: &mut [u8]) -> Option<usize> {
+        let id = self.ready.pop_front()?;
+        let entry = self.entries.get_mut((id - self.base) as usize)?;
+        let Entry::Whole { mut buffer, count, .. } = core::mem::replace(entry, Entry::Taken) else { return None };
+        let len = buffer.bytes.len();
+        out.get_mut(..len)?.copy_from_slice(&buffer.bytes);
+        buffer.bytes.as_mut_slice().zeroize();
+        if self.spare.len() < SPARE && buffer.bytes.capacity() <= SPARE_LEN {
+            buffer.bytes.clear();
+            self.spare.push(buffer);
+        }
+        self.held_cells -= u64::from(count);
+        self.taken_cells += u64::from(count);
+        while self.base < self.next_ordered && matches!(self.entries.front(), Some(Entry::Taken)) {
+            self.entries.pop_front();
+            self.base += 1;
+        }
+        Some(len)
+    }
+}

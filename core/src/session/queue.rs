@@ -1,0 +1,237 @@
+//! Messages on their way out: cut into cells, sent, sent again, confirmed.
+
+use alloc::collections::VecDeque;
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use zeroize::Zeroize as _;
+
+use crate::session::MessageId;
+use crate::time::Instant;
+use crate::wire::cell::{Ack, DATA_LEN, Fragment};
+
+/// Cells with message data that may be unconfirmed at once: as far as an acknowledgement reaches.
+const IN_FLIGHT: usize = 200;
+/// A cell is lost once this many sent after it have arrived.
+const REORDER: u64 = 16;
+const FIRST_RTO: Duration = Duration::from_millis(1000);
+const MIN_RTO: Duration = Duration::from_millis(20);
+const MAX_RTO: Duration = Duration::from_secs(60);
+
+struct Message {
+    id: u64,
+    bytes: Vec<u8>,
+    unordered: bool,
+    count: u16,
+    /// Fragments begun.
+    next: u16,
+    /// Fragments confirmed.
+    confirmed: u16,
+    queued_at: Instant,
+}
+
+#[derive(Clone, Copy)]
+struct Sent {
+    counter: u64,
+    message: u64,
+    index: u16,
+    at: Instant,
+    lost: bool,
+}
+
+/// The sending side of delivery.
+#[derive(Default)]
+pub(crate) struct SendQueue {
+    messages: VecDeque<Message>,
+    in_flight: VecDeque<Sent>,
+    next_id: u64,
+    bytes: usize,
+    /// Cells not begun yet, over all messages.
+    waiting_cells: usize,
+    /// Cells of messages begun, from the start of the session.
+    begun_cells: u64,
+    message_limit: u64,
+    cell_limit: u64,
+    rtt: Rtt,
+    pub(crate) retransmissions: u64,
+}
+
+/// Round-trip time as RFC 6298 smooths it.
+#[derive(Default)]
+struct Rtt {
+    smoothed: Option<Duration>,
+    variation: Duration,
+}
+
+impl Rtt {
+    fn sample(&mut self, rtt: Duration) {
+        match &mut self.smoothed {
+            None => {
+                self.smoothed = Some(rtt);
+                self.variation = rtt / 2;
+            }
+            Some(smoothed) => {
+                self.variation = (self.variation * 3 + smoothed.abs_diff(rtt)) / 4;
+                *smoothed = (*smoothed * 7 + rtt) / 8;
+            }
+        }
+    }
+
+    fn timeout(&self) -> Duration {
+        self.smoothed.map_or(FIRST_RTO, |smoothed| (smoothed + self.variation * 4).clamp(MIN_RTO, MAX_RTO))
+    }
+}
+
+impl SendQueue {
+    pub(crate) fn len(&self) -> usize {
+        self.messages.len()
+    }
+
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.messages.is_empty()
+    }
+
+    pub(crate) fn rtt(&self) -> Option<Duration> {
+        self.rtt.smoothed
+    }
+
+    /// Cells that wait for their first slot.
+    pub(crate) fn waiting_cells(&self) -> usize {
+        self.waiting_cells
+    }
+
+    /// Whether any cell of a message waits for a slot, a lost one included.
+    pub(crate) fn wants_slot(&self, now: Instant) -> bool {
+        self.lost(now).is_some() || self.fresh().is_some()
+    }
+
+    /// When the first unconfirmed cell counts as lost.
+    pub(crate) fn retransmit_at(&self) -> Option<Instant> {
+        self.in_flight.iter().map(|sent| sent.at).min().map(|at| at + self.rtt.timeout())
+    }
+
+    /// How long the first unbegun message has waited.
+    pub(crate) fn waited(&self, now: Instant) -> Duration {
+        self.messages.iter().find(|m| m.next < m.count).map_or(Duration::ZERO, |m| now - m.queued_at)
+    }
+
+    /// Queues a message that takes `count` cells.
+    pub(crate) fn push(&mut self, bytes: &[u8], count: u16, unordered: bool, now: Instant) -> MessageId {
+        if self.in_flight.capacity() == 0 {
+            // Once, at the application's first message: no cell allocates.
+            self.in_flight.reserve_exact(IN_FLIGHT);
+        }
+        let id = self.next_id;
+        self.next_id += 1;
+        self.bytes += bytes.len();
+        self.waiting_cells += usize::from(count);
+        let bytes = bytes.to_vec();
+        self.messages.push_back(Message { id, bytes, unordered, count, next: 0, confirmed: 0, queued_at: now });
+        MessageId(id)
+    }
+
+    fn message(&mut self, id: u64) -> Option<&mut Message> {
+        // Ids are in order, but confirmed messages may have left gaps.
+        let at = self.messages.binary_search_by_key(&id, |m| m.id).ok()?;
+        self.messages.get_mut(at)
+    }
+
+    fn lost(&self, now: Instant) -> Option<usize> {
+        let timeout = self.rtt.timeout();
+        self.in_flight.iter().position(|sent| sent.lost || now - sent.at >= timeout)
+    }
+
+    fn fresh(&self) -> Option<usize> {
+        if self.in_flight.len() >= IN_FLIGHT {
+            return None;
+        }
+        let at = self.messages.iter().position(|m| m.next < m.count)?;
+        let message = &self.messages[at];
+        let within = message.next > 0
+            || message.id < self.message_limit && self.begun_cells + u64::from(message.count) <= self.cell_limit;
+        within.then_some(at)
+    }
+
+    /// The fragment to send in cell `counter`, and its data: a lost one first, then, if `fresh` is allowed, one not
+    /// sent yet. `None` if there is nothing, or nothing the peer has room for.
+    pub(crate) fn next(&mut self, counter: u64, now: Instant, fresh: bool) -> Option<(Fragment, &[u8])> {
+        let (id, index) = if let Some(at) = self.lost(now) {
+            let sent = self.in_flight.remove(at)?;
+            self.retransmissions += 1;
+            (sent.message, sent.index)
+        } else {
+            let at = self.fresh().filter(|_| fresh)?;
+            let message = &mut self.messages[at];
+            if message.next == 0 {
+                self.begun_cells += u64::from(message.count);
+            }
+            message.next += 1;
+            self.waiting_cells -= 1;
+            (message.id, message.next - 1)
+        };
+        self.in_flight.push_back(Sent { counter, message: id, index, at: now, lost: false });
+        let message = self.message(id)?;
+        let from = (usize::from(index) * DATA_LEN).min(message.bytes.len());
+        let chunk = &message.bytes[from..message.bytes.len().min(from + DATA_LEN)];
+        let fragment = Fragment {
+            message: id,
+            unordered: message.unordered,
+            index,
+            count: message.count,
+            len: u32::try_from(message.bytes.len()).expect("limited to 16 MiB"),
+        };
+        Some((fragment, chunk))
+    }
+
+    /// Takes in an acknowledgement and the peer's credit. Calls `delivered` for each message now whole at the peer.
+    pub(crate) fn acknowledged(&mut self, ack: &Ack, now: Instant, mut delivered: impl FnMut(MessageId)) {
+        let mut at = 0;
+        while at < self.in_flight.len() {
+            let sent = self.in_flight[at];
+            if ack.contains(sent.counter) {
+                self.in_flight.remove(at);
+                if sent.counter == ack.largest {
+                    self.rtt.sample(now - sent.at);
+                }
+                self.confirm(sent.message, &mut delivered);
+                continue;
+            }
+            // Further back than the map reaches, or overtaken by many.
+            if ack.is_past(sent.counter) || ack.largest >= sent.counter + REORDER {
+                self.in_flight[at].lost = true;
+            }
+            at += 1;
+        }
+    }
+
+    fn confirm(&mut self, id: u64, delivered: &mut impl FnMut(MessageId)) {
+        let Some(message) = self.message(id) else { return };
+        message.confirmed += 1;
+        if message.confirmed < message.count {
+            return;
+        }
+        let len = message.bytes.len();
+        message.bytes.zeroize();
+        self.bytes -= len;
+        if let Ok(at) = self.messages.binary_search_by_key(&id, |m| m.id) {
+            self.messages.remove(at);
+        }
+        delivered(MessageId(id));
+    }
+
+    /// Takes in the peer's credit, which only grows.
+    pub(crate) fn credit(&mut self, message_limit: u64, cell_limit: u64) {
+        self.message_limit = self.message_limit.max(message_limit);
+        self.cell_limit = self.cell_limit.max(cell_limit);
+    }
+}
+
+impl Drop for SendQueue {
+    fn drop(&mut self) {
+        self.messages.iter_mut().for_each(|message| message.bytes.zeroize());
+    }
+}

@@ -1,0 +1,248 @@
+//! The cell: what an open session sends, payload and cover alike.
+//!
+//! ```text
+//! cid(8) ‖ masked header(8) ‖ ciphertext(1168) ‖ tag(16)
+//! header    = counter(6) ‖ check(2), little-endian
+//! plaintext = control(128) ‖ frame header(16) ‖ data(1024)
+//! ```
+//!
+//! The header is masked by one ChaCha20 block under the direction's header key, with the tag as sample. `check` is a
+//! one-time universal hash of the counter under keys from the same block: a forged or flipped header is refused
+//! before any key is derived, but for one in 2^16.
+
+use crate::crypto::{aead, stream};
+use crate::secret::Secret;
+use crate::transmit::DATAGRAM_LEN;
+
+/// Bytes of a message that a cell carries.
+pub(crate) const DATA_LEN: usize = 1024;
+const CONTROL_LEN: usize = 128;
+const FRAME_LEN: usize = 16;
+/// Length of a cell's plaintext.
+pub(crate) const TEXT_LEN: usize = CONTROL_LEN + FRAME_LEN + DATA_LEN;
+/// Counters are 46 bits; a session ends before they run out.
+pub(crate) const COUNTER_END: u64 = 1 << 46;
+
+const HEADER: usize = 8;
+const TEXT: core::ops::Range<usize> = 16..16 + TEXT_LEN;
+
+const _: () = assert!(TEXT.end + aead::TAG_LEN == DATAGRAM_LEN);
+
+/// One block of keystream: the first eight bytes mask the header, the rest keys its check.
+struct HeaderKeys([u8; 32]);
+
+impl HeaderKeys {
+    fn new(key: &Secret<32>, tag: &[u8; aead::TAG_LEN]) -> Self {
+        let mut block = [0; 32];
+        stream::keystream(key.expose(), tag.first_chunk().expect("12 of 16"), &mut block);
+        Self(block)
+    }
+
+    /// Multiply-add-shift (Dietzfelbinger 1996) over the 46-bit counter with a 64-bit multiplier and 96-bit addend:
+    /// two counters agree with probability 2^-16.
+    fn check(&self, counter: u64) -> [u8; 2] {
+        let a = u64::from_le_bytes(*self.0[8..].first_chunk().expect("8 of 32"));
+        let b = u128::from_le_bytes(*self.0[16..].first_chunk().expect("16 of 32"));
+        let sum = (u128::from(a) * u128::from(counter)).wrapping_add(b >> 64);
+        // The product is below 2^110; bits 48 to 63 depend on every bit of the counter.
+        ((sum >> 48) as u16).to_le_bytes()
+    }
+
+    fn apply(&self, header: &mut [u8; HEADER]) {
+        header.iter_mut().zip(&self.0).for_each(|(byte, mask)| *byte ^= mask);
+    }
+
+    fn header(&self, counter: u64) -> [u8; HEADER] {
+        let mut header = [0; HEADER];
+        header[..6].copy_from_slice(&counter.to_le_bytes()[..6]);
+        header[6..].copy_from_slice(&self.check(counter));
+        header
+    }
+}
+
+/// Seals the text that stands in `out` as cell `counter` under a key used for nothing else.
+pub(crate) fn seal(
+    cid: &[u8; 8],
+    counter: u64,
+    header_key: &Secret<32>,
+    key: &Secret<32>,
+    out: &mut [u8; DATAGRAM_LEN],
+) {
+    out[..8].copy_from_slice(cid);
+    out[8..14].copy_from_slice(&counter.to_le_bytes()[..6]);
+    out[14..16].fill(0);
+    let (clear, rest) = out.split_at_mut(TEXT.start);
+    let (text, _) = rest.split_at_mut(TEXT_LEN);
+    let tag = aead::seal(key, &aead::nonce(0), clear, text);
+    out[TEXT.end..].copy_from_slice(&tag);
+    let keys = HeaderKeys::new(header_key, &tag);
+    let mut header = keys.header(counter);
+    keys.apply(&mut header);
+    out[8..16].copy_from_slice(&header);
+}
+
+/// The counter a datagram claims, if its header is sound. Proves nothing yet.
+pub(crate) fn counter(header_key: &Secret<32>, datagram: &[u8; DATAGRAM_LEN]) -> Option<u64> {
+    let keys = HeaderKeys::new(header_key, datagram.last_chunk().expect("16 of 1200"));
+    let mut header = *datagram[8..].first_chunk::<HEADER>().expect("8 of 1200");
+    keys.apply(&mut header);
+    let mut counter = [0; 8];
+    counter[..6].copy_from_slice(&header[..6]);
+    let counter = u64::from_le_bytes(counter);
+    (counter < COUNTER_END && keys.header(counter) == header).then_some(counter)
+}
+
+/// Opens cell `counter` in place and returns its text; leaves the datagram alone if it is not authentic.
+pub(crate) fn open<'d>(
+    counter: u64,
+    key: &Secret<32>,
+    datagram: &'d mut [u8; DATAGRAM_LEN],
+) -> Option<&'d [u8; TEXT_LEN]> {
+    let mut clear = [0; 16];
+    clear[..8].copy_from_slice(&datagram[..8]);
+    clear[8..14].copy_from_slice(&counter.to_le_bytes()[..6]);
+    let tag = *datagram.last_chunk().expect("16 of 1200");
+    let text = &mut datagram[TEXT];
+    aead::open(key, &aead::nonce(0), &clear, text, &tag).then(|| &*text.first_chunk_mut().expect("all of it"))
+}
+
+/// Where a cell's text is written before it is sealed.
+pub(crate) fn text_mut(out: &mut [u8; DATAGRAM_LEN]) -> &mut [u8; TEXT_LEN] {
+    out[TEXT].first_chunk_mut().expect("all of it")
+}
+
+/// How many cells back an acknowledgement reaches.
+pub(crate) const ACK_SPAN: u64 = 256;
+
+/// The control part of a cell: in every cell, payload or cover.
+///
+/// `largest(6) flags(1) 0 map(32) message limit(6) cell limit(6) path challenge(8) path response(8)`, zeros to 128.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) struct Control {
+    pub(crate) ack: Option<Ack>,
+    /// The sender has closed the session: everything it had to say has been confirmed, or given up.
+    pub(crate) close: bool,
+    /// Messages with this number or above may not be begun yet.
+    pub(crate) message_limit: u64,
+    /// Cells of messages that may be begun, counted from the start of the session.
+    pub(crate) cell_limit: u64,
+    pub(crate) path_challenge: Option<[u8; 8]>,
+    pub(crate) path_response: Option<[u8; 8]>,
+}
+
+/// Which cells have been received: `largest`, and a bit for each of the [`ACK_SPAN`] up to it, itself in bit 0.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) struct Ack {
+    pub(crate) largest: u64,
+    pub(crate) map: [u64; 4],
+}
+
+impl Ack {
+    /// Whether `counter` is acknowledged.
+    pub(crate) fn contains(&self, counter: u64) -> bool {
+        self.largest
+            .checked_sub(counter)
+            .is_some_and(|back| back < ACK_SPAN && self.map[(back / 64) as usize] >> (back % 64) & 1 == 1)
+    }
+
+    /// Whether this is too far behind for the map to tell.
+    pub(crate) fn is_past(&self, counter: u64) -> bool {
+        self.largest.checked_sub(counter).is_some_and(|back| back >= ACK_SPAN)
+    }
+}
+
+const ACK: u8 = 1;
+const CLOSE: u8 = 2;
+const CHALLENGE: u8 = 4;
+const RESPONSE: u8 = 8;
+
+fn put48(out: &mut [u8], value: u64) {
+    out[..6].copy_from_slice(&value.to_le_bytes()[..6]);
+}
+
+fn get48(bytes: &[u8]) -> u64 {
+    let mut value = [0; 8];
+    value[..6].copy_from_slice(&bytes[..6]);
+    u64::from_le_bytes(value)
+}
+
+/// Part of a message.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Fragment {
+    pub(crate) message: u64,
+    /// The message may be handed out before earlier ones.
+    pub(crate) unordered: bool,
+    pub(crate) index: u16,
+    /// Fragments of the message, padding included.
+    pub(crate) count: u16,
+    /// Length of the message, padding excluded.
+    pub(crate) len: u32,
+}
+
+const PAD: u8 = 0;
+const DATA: u8 = 1;
+
+/// Writes a cell's text: the same work whether or not there is a fragment.
+pub(crate) fn write(text: &mut [u8; TEXT_LEN], control: &Control, fragment: Option<&Fragment>, data: &[u8]) {
+    text.fill(0);
+    let ack = control.ack.unwrap_or_default();
+    put48(&mut text[0..], ack.largest);
+    let bit = |on: bool, bit: u8| if on { bit } else { 0 };
+    text[6] = bit(control.ack.is_some(), ACK)
+        | bit(control.close, CLOSE)
+        | bit(control.path_challenge.is_some(), CHALLENGE)
+        | bit(control.path_response.is_some(), RESPONSE);
+    for (out, word) in text[8..40].chunks_exact_mut(8).zip(ack.map) {
+        out.copy_from_slice(&word.to_le_bytes());
+    }
+    put48(&mut text[40..], control.message_limit);
+    put48(&mut text[46..], control.cell_limit);
+    text[52..60].copy_from_slice(&control.path_challenge.unwrap_or_default());
+    text[60..68].copy_from_slice(&control.path_response.unwrap_or_default());
+
+    let frame = &mut text[CONTROL_LEN..];
+    if let Some(fragment) = fragment {
+        frame[0] = DATA;
+        frame[1] = u8::from(fragment.unordered);
+        frame[2..4].copy_from_slice(&fragment.index.to_le_bytes());
+        frame[4..6].copy_from_slice(&fragment.count.to_le_bytes());
+        frame[6..10].copy_from_slice(&fragment.len.to_le_bytes());
+        put48(&mut frame[10..], fragment.message);
+        frame[FRAME_LEN..FRAME_LEN + data.len()].copy_from_slice(data);
+    } else {
+        frame[0] = PAD;
+    }
+}
+
+/// Reads a cell's text. `None` if no honest peer writes such a thing.
+pub(crate) fn read(text: &[u8; TEXT_LEN]) -> Option<(Control, Option<(Fragment, &[u8; DATA_LEN])>)> {
+    let flags = text[6];
+    let has = |bit| flags & bit != 0;
+    let mut ack = Ack { largest: get48(&text[0..]), map: [0; 4] };
+    for (word, bytes) in ack.map.iter_mut().zip(text[8..40].chunks_exact(8)) {
+        *word = u64::from_le_bytes(*bytes.first_chunk().expect("8"));
+    }
+    let control = Control {
+        ack: has(ACK).then_some(ack),
+        close: has(CLOSE),
+        message_limit: get48(&text[40..]),
+        cell_limit: get48(&text[46..]),
+        path_challenge: has(CHALLENGE).then(|| *text[52..].first_chunk().expect("8")),
+        path_response: has(RESPONSE).then(|| *text[60..].first_chunk().expect("8")),
+    };
+    let frame = &text[CONTROL_LEN..];
+    let fragment = Fragment {
+        message: get48(&frame[10..]),
+        unordered: frame[1] == 1,
+        index: u16::from_le_bytes([frame[2], frame[3]]),
+        count: u16::from_le_bytes([frame[4], frame[5]]),
+        len: u32::from_le_bytes(*frame[6..].first_chunk().expect("4")),
+    };
+    match frame[0] {
+        PAD => Some((control, None)),
+        DATA if fragment.index < fragment.count => {
+            Some((control, Some((fragment, frame[FRAME_LEN..].first_chunk().expect("1024")))))
+        }
+        _ => None,
+    }
+}
