@@ -87,7 +87,7 @@ impl Model {
         &mut self,
         end: End,
         own: PeerId,
-        peer: Option<PeerId>,
+        peer: PeerId,
         mode: Option<Mode>,
         exporter: [u8; 32],
     ) -> Result<(), Violation> {
@@ -95,16 +95,16 @@ impl Model {
         if side.open || side.closed.is_some() {
             return Err(Violation::OpenedTwice { session: end.session });
         }
-        let (Some(peer_id), Some(agreed)) = (peer, mode) else {
+        let Some(agreed) = mode else {
             return Err(Violation::Anonymous { session: end.session });
         };
-        if side.wanted.is_some_and(|(wanted, modes)| wanted != peer_id || !modes.contains(agreed)) {
+        if side.wanted.is_some_and(|(wanted, modes)| wanted != peer || !modes.contains(agreed)) {
             return Err(Violation::WrongPeer { session: end.session });
         }
-        (side.open, side.own, side.peer, side.mode) = (true, Some(own), peer, mode);
+        (side.open, side.own, side.peer, side.mode) = (true, Some(own), Some(peer), mode);
         let Some(other) = self.halves.insert(exporter, end) else { return Ok(()) };
         let partner = self.sides.entry(other).or_default();
-        if partner.partner.is_some() || (partner.own, partner.peer, partner.mode) != (peer, Some(own), mode) {
+        if partner.partner.is_some() || (partner.own, partner.peer, partner.mode) != (Some(peer), Some(own), mode) {
             return Err(Violation::WrongPeer { session: end.session });
         }
         partner.partner = Some(end);
@@ -230,8 +230,8 @@ mod tests {
         let end = |host| End { host, life: 0, session: SessionId::from_raw(host.into()) };
         let peer = |n| PeerId::from_bytes([n; 32]);
         model.connects(end(0), peer(1), ModePolicy::A);
-        model.opens(end(1), peer(1), Some(peer(0)), Some(Mode::A), [7; 32]).expect("the responder opens");
-        model.opens(end(0), peer(0), Some(peer(1)), Some(Mode::A), [7; 32]).expect("the initiator opens");
+        model.opens(end(1), peer(1), peer(0), Some(Mode::A), [7; 32]).expect("the responder opens");
+        model.opens(end(0), peer(0), peer(1), Some(Mode::A), [7; 32]).expect("the initiator opens");
         (model, end(0), end(1))
     }
 
@@ -277,7 +277,7 @@ mod tests {
         for (who, mode) in [(2, Mode::A), (1, Mode::B)] {
             let mut model = Model::default();
             model.connects(end, peer(1), ModePolicy::A);
-            let opened = model.opens(end, peer(0), Some(peer(who)), Some(mode), [7; 32]);
+            let opened = model.opens(end, peer(0), peer(who), Some(mode), [7; 32]);
             assert_eq!(opened, Err(Violation::WrongPeer { session: end.session }));
         }
     }

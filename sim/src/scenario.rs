@@ -224,7 +224,7 @@ impl Scenario {
     pub fn config(&self) -> Result<Config, ConfigError> {
         Config::builder(self.grid.traffic(Duration::from_secs(3600)))
             .limits(Limits { sessions: SESSIONS, ..Limits::default() })
-            .accept(Accept::Anyone(ModePolicy::A_THEN_B))
+            .accept(Accept::Anyone(self.offer.policy()))
             .build()
     }
 

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use b4ae_core::{Config, Identity, Seed, SoftwareSigner};
+use b4ae_core::{Config, Identity, SecretIdentity, Seed, SoftwareSigner};
 
 use crate::app::{Behaviour, Reading};
 use crate::draws::Draws;
@@ -92,7 +92,7 @@ impl HostSpec {
     pub(crate) fn into_parts(self, id: u16, draws: &Draws) -> Parts {
         let switch = Arc::new(SignerSwitch::default());
         let identity = self.identity.unwrap_or_else(|| {
-            let (_, secret) = Identity::generate(&Seed::new(draws.bytes("identity", 0)));
+            let secret = SecretIdentity::generate(&Seed::new(draws.bytes("identity", 0)));
             let signer = secret
                 .ml_dsa
                 .as_ref()

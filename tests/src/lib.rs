@@ -58,6 +58,11 @@ pub fn open_server() -> Config {
     built(fast().accept(Accept::Anyone(ModePolicy::A_THEN_B)))
 }
 
+/// [`fast`], answering anyone in mode A.
+pub fn deniable_server() -> Config {
+    built(fast().accept(Accept::Anyone(ModePolicy::A)))
+}
+
 /// [`fast`], answering nobody.
 pub fn closed_client() -> Config {
     built(fast().handshake_timeout(secs(120)))
@@ -82,7 +87,7 @@ impl Net {
 
     /// As [`new`](Self::new), in mode A only and cheaper.
     pub fn deniable(n: u64) -> Self {
-        let (server, client) = (HostSpec::new(open_server()), HostSpec::new(closed_client()));
+        let (server, client) = (HostSpec::new(deniable_server()), HostSpec::new(closed_client()));
         Self::of(n, server.without_signer(), client.without_signer())
     }
 
@@ -258,6 +263,11 @@ pub fn deliver(world: &mut World, datagram: Forged) {
     world.act(Action::Inject(Forged { after: Duration::ZERO, ..datagram })).expect("no violation");
     let now = world.now();
     world.run_until(now).expect("no violation");
+}
+
+/// The attacker who lets nothing through.
+pub fn cut(datagram: &mut Encounter<'_>) {
+    datagram.drop();
 }
 
 /// An address of a stranger, another one for each number, each in a /24 of its own.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use b4ae_core::{Accept, Event, Limits, ModePolicy, SendError};
 use b4ae_sim::{Action, Behaviour, HostSpec, Latency, Network, Reading};
-use b4ae_tests::{Net, at, built, closed_client, fast, ms, open, open_server, secs};
+use b4ae_tests::{Net, at, built, closed_client, deniable_server, fast, ms, open, secs};
 
 /// The reference model compares every message taken with every message sent; a message lost would never arrive, and
 /// one doubled or out of order is a violation.
@@ -122,7 +122,7 @@ fn unordered_messages_arrive_exactly_once() {
 
 #[test]
 fn an_unordered_message_does_not_wait_for_a_long_one() {
-    let (server, client) = (HostSpec::new(open_server()).keep_messages(), HostSpec::new(closed_client()));
+    let (server, client) = (HostSpec::new(deniable_server()).keep_messages(), HostSpec::new(closed_client()));
     let mut net = Net::of(7, server.without_signer(), client.without_signer());
     let (client, _) = net.open();
     net.say(client, &vec![1; 200_000]);
@@ -133,7 +133,7 @@ fn an_unordered_message_does_not_wait_for_a_long_one() {
 
 #[test]
 fn messages_of_every_length_arrive_as_they_were_sent() {
-    let spec = || HostSpec::new(open_server()).without_signer().keep_messages();
+    let spec = || HostSpec::new(deniable_server()).without_signer().keep_messages();
     let mut net = Net::of(8, spec(), HostSpec::new(closed_client()).without_signer());
     let (client, _) = net.open();
     let lengths = [0, 1, 2, 1008, 1023, 1024, 1025, 2048, 2049, 16_383, 16_384, 16_385, 100_000, 1 << 20];

@@ -3,7 +3,7 @@
 
 use std::net::SocketAddr;
 
-use b4ae_core::{Accept, Config, Identity, Limits, ModePolicy, Seed, Traffic};
+use b4ae_core::{Accept, Config, Identity, Limits, ModePolicy, SecretIdentity, Seed, Traffic};
 use b4ae_sim::{Action, Encounter, Forged, HostId, HostSpec, Network, Observer, Sighting, World};
 use b4ae_tests::{Net, Tape, at, built, closed_client, connect, metrics, ms, open, secs, seed, seen_between, stranger};
 
@@ -168,7 +168,7 @@ fn an_honest_client_gets_in_during_a_flood_of_junk_and_hellos() {
 /// Sixty engines in one /24, each with valid cookies, keep opening handshakes with a server that would not have them.
 #[test]
 fn one_prefix_with_valid_cookies_does_not_keep_others_out() {
-    let (identity, _) = Identity::generate(&Seed::new([9; 32]));
+    let identity = Identity::from_secret(&SecretIdentity::generate(&Seed::new([9; 32])));
     let accept = Accept::Listed(vec![(identity.peer_id(), ModePolicy::A)]);
     let mut world = World::new(seed(4));
     let server = world.add(HostSpec::new(server(accept)).without_signer()).expect("an engine");

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use b4ae_core::ModePolicy;
 use b4ae_sim::{Encounter, Forged, Network};
-use b4ae_tests::{Net, Tape, deliver, metrics, ms, secs};
+use b4ae_tests::{Net, Tape, cut, deliver, metrics, ms, secs};
 
 /// An open session, one cell of the client's under way to the server, and nothing else arriving any more.
 fn one_cell_under_way(n: u64) -> (Net, Forged) {
@@ -12,7 +12,7 @@ fn one_cell_under_way(n: u64) -> (Net, Forged) {
     net.open();
     net.run(ms(200));
     let (tape, home) = (Tape::default(), net.client_addr());
-    net.world.set_attacker(tape.recorder(Encounter::drop));
+    net.world.set_attacker(tape.recorder(cut));
     net.run(ms(20));
     let cell = tape.from(home).pop().expect("the client sends a cell every millisecond");
     (net, cell)
@@ -55,9 +55,9 @@ fn forged_cell_moves_no_state() {
     let (client, _) = net.open();
     net.run(ms(200));
     let (tape, home) = (Tape::default(), net.client_addr());
-    net.world.set_attacker(tape.recorder(Encounter::drop));
+    net.world.set_attacker(tape.recorder(cut));
     net.run(ms(200));
-    net.world.set_attacker(|datagram: &mut Encounter<'_>| datagram.drop());
+    net.world.set_attacker(cut);
     let genuine: Vec<_> = tape.from(home).into_iter().rev().take(50).collect();
     let before = net.cells_at_server();
     for n in 0..5000_usize {
@@ -103,7 +103,7 @@ fn old_cells_are_never_accepted_again() {
     net.world.remove_attacker();
     for wait in [0, 1, 30] {
         net.run(secs(wait));
-        net.world.set_attacker(|datagram: &mut Encounter<'_>| datagram.drop());
+        net.world.set_attacker(cut);
         net.run(ms(10));
         let received = |net: &Net| (net.cells_at_server(), metrics(&net.world, net.client).cells_received);
         let before = received(&net);
@@ -141,7 +141,7 @@ fn a_gap_of_many_key_changes_is_survived() {
     for gap in [ms(300), secs(1), secs(5), secs(40)] {
         let mut net = Net::deniable(7);
         let (client, server) = net.open();
-        net.world.set_attacker(|datagram: &mut Encounter<'_>| datagram.drop());
+        net.world.set_attacker(cut);
         net.run(gap);
         net.world.remove_attacker();
         let before = net.cells_at_server();

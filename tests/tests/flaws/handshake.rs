@@ -8,11 +8,12 @@ use b4ae_core::{
 };
 use b4ae_sim::{Action, Encounter, Forged, HostSpec, Network};
 use b4ae_tests::{
-    Net, Tape, built, closed, closed_client, deliver, fast, metrics, ms, open_server, opened, secs, stranger,
+    Net, Tape, built, closed, closed_client, deliver, deniable_server, fast, metrics, ms, open_server, opened, secs,
+    stranger,
 };
 
 fn engine(config: &Config, n: u8) -> Engine {
-    let (identity, _) = Identity::generate(&Seed::new([n; 32]));
+    let identity = Identity::from_secret(&SecretIdentity::generate(&Seed::new([n; 32])));
     Engine::new(config, identity, &Seed::new([n; 32]), Instant::ORIGIN, UnixTime(0)).expect("an engine")
 }
 
@@ -120,7 +121,7 @@ fn a_hello_for_another_fingerprint_gets_no_answer() {
 fn identity_is_checked() {
     // The client asks for somebody else at the server's address.
     let mut net = Net::new(3);
-    let (other, _) = Identity::generate(&Seed::new([77; 32]));
+    let other = Identity::from_secret(&SecretIdentity::generate(&Seed::new([77; 32])));
     let at = net.server_addr();
     let connected = net.world.connect_to(net.client, at, &other.peer_id(), ModePolicy::A);
     let id = connected.expect("no violation").expect("room for a session");
@@ -204,7 +205,7 @@ fn editing_the_offer_is_no_downgrade() {
 fn x25519_is_really_mixed_in() {
     let exporter = |server_key: [u8; 32], client_key: [u8; 32]| {
         let host = |config, key| HostSpec::new(config).identity(Identity::with_signer(&Secret::new(key), None));
-        let mut net = Net::of(8, host(open_server(), server_key), host(closed_client(), client_key));
+        let mut net = Net::of(8, host(deniable_server(), server_key), host(closed_client(), client_key));
         let (client, server) = net.open();
         let (client_host, server_host) = (net.client, net.server);
         let mut secret = |host, id| {
@@ -296,7 +297,8 @@ fn spoofed_hello_or_challenge_does_not_kill_a_pending_handshake() {
 
 #[test]
 fn secret_identity_reloads() {
-    let (identity, secret) = Identity::generate(&Seed::new([5; 32]));
+    let secret = SecretIdentity::generate(&Seed::new([5; 32]));
+    let identity = Identity::from_secret(&secret);
     let dsa = secret.ml_dsa.as_ref().expect("it is for modes A and B");
     let stored = (*secret.x25519.expose(), *dsa.expose());
     let reloaded = SecretIdentity { x25519: Secret::new(stored.0), ml_dsa: Some(Secret::new(stored.1)) };
