@@ -13,7 +13,7 @@ pub enum Violation {
         /// Its length in bytes.
         len: usize,
     },
-    /// After `handle_timeout(now)` the next deadline is before `now`.
+    /// After `handle_timeout(now)`, and every output taken, the next deadline is before `now`.
     DeadlineInPast {
         /// Now.
         now: Instant,

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use b4ae_core::{Accept, Event, Limits, ModePolicy, SendError};
-use b4ae_sim::{Action, Behaviour, HostSpec, Latency, Network, Reading};
+use b4ae_core::{Accept, Config, Event, Limits, ModePolicy, SendError, Traffic};
+use b4ae_sim::{Action, Behaviour, HostSpec, Latency, LinkConfig, Network, Reading};
 use b4ae_tests::{Net, at, built, closed_client, deniable_server, fast, ms, open, secs};
 
 /// The reference model compares every message taken with every message sent; a message lost would never arrive, and
@@ -24,15 +24,37 @@ fn thirty_percent_loss_with_reordering_loses_doubles_and_swaps_nothing() {
     assert_eq!(messages, 10_000);
 }
 
+/// On the balanced grid, which every named network has the rate for.
 #[test]
 fn a_handshake_ends_in_a_session_on_every_network() {
+    let config = |accept| {
+        let limits = Limits { sessions: 16, ..Limits::default() };
+        built(Config::builder(Traffic::balanced()).limits(limits).accept(accept))
+    };
     for network in Network::ALL {
         for modes in [ModePolicy::A, ModePolicy::B] {
-            let mut net = Net::new(3).on(network);
-            let (client, _) = net.open_in(modes);
+            let server = HostSpec::new(config(Accept::Anyone(ModePolicy::A_THEN_B)));
+            let mut net = Net::of(3, server, HostSpec::new(config(Accept::Nobody))).on(network);
+            let (client, server) = net.open_in(modes);
             net.say(client, b"hello");
+            net.answer(server, b"hello yourself");
             assert!(net.all_arrive_within(secs(60)), "{network:?} {modes:?}");
         }
+    }
+}
+
+/// As over a satellite behind a satellite: no confirmation comes within the first guess of the round trip.
+#[test]
+fn a_round_trip_of_seconds_is_learnt() {
+    for delay in [ms(400), ms(600), ms(1500)] {
+        let mut net = Net::deniable(12);
+        net.act(Action::Network(LinkConfig { delay, ..LinkConfig::default() }));
+        let (client, server) = net.open();
+        for k in 0..10 {
+            net.say(client, &[k; 3000]);
+            net.answer(server, &[k; 3000]);
+        }
+        assert!(net.all_arrive_within(secs(60)), "{delay:?}: {:?}", net.world.delivery(net.client, client));
     }
 }
 
