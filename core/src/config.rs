@@ -71,7 +71,6 @@ impl Traffic {
     /// The share of slots, 0.0 to 0.9, reserved for cells that carry no message even when messages wait. Nothing on
     /// the wire shows it: it bounds the application's throughput at `1 - dummy_rate` of the slots.
     #[must_use]
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "saturates; range checked at build")]
     pub fn with_dummy_rate(mut self, share: f64) -> Self {
         self.dummy_permille = if share.is_nan() { u16::MAX } else { (share * 1000.0 + 0.5) as u16 };
         self
@@ -333,7 +332,7 @@ impl ConfigBuilder {
             }
         }
         let Padding { min, max } = config.padding;
-        let bucket = |size: u32| size >= 1024 && size <= 1 << 20 && size.is_power_of_two();
+        let bucket = |size: u32| (1024..=1 << 20).contains(&size) && size.is_power_of_two();
         if !bucket(min) || !bucket(max) || min > max {
             return Err(ConfigError::Padding);
         }

@@ -118,7 +118,10 @@ pub struct Engine {
 
 impl fmt::Debug for Engine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Engine").field("identity", &self.identity).field("sessions", &self.sessions.len()).finish()
+        f.debug_struct("Engine")
+            .field("identity", &self.identity)
+            .field("sessions", &self.sessions.len())
+            .finish_non_exhaustive()
     }
 }
 
@@ -444,6 +447,21 @@ impl Engine {
 
     pub(crate) fn entry_mut(&mut self, id: SessionId) -> &mut Entry {
         self.sessions.get_mut(id.slot).expect("Engine::session checked the id and holds the engine")
+    }
+
+    #[cfg(b4ae_mutants)]
+    pub(crate) fn slots(&self) -> impl Iterator<Item = u32> {
+        self.sessions.iter().filter(|(_, entry)| entry.link.is_some()).map(|(slot, _)| slot)
+    }
+
+    #[cfg(b4ae_mutants)]
+    pub(crate) fn slot_entry(&self, slot: u32) -> Option<&Entry> {
+        self.sessions.get(slot)
+    }
+
+    #[cfg(b4ae_mutants)]
+    pub(crate) fn cell_now(&mut self, id: SessionId) {
+        self.due.push_back((id.slot, id.generation, self.now));
     }
 
     pub(crate) fn config(&self) -> &Config {

@@ -10,6 +10,8 @@
 //! ```
 
 pub(crate) mod cookie;
+#[cfg(test)]
+mod deniability;
 pub(crate) mod fragment;
 pub(crate) mod initiator;
 pub(crate) mod limiter;

@@ -1,6 +1,8 @@
 //! Engines broken on purpose, so that the tests of the wire rule can show that they notice. Never in a build without
 //! `--cfg b4ae_mutants`.
 
+use crate::engine::Engine;
+
 /// A way to break the wire rule.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Mutant {
@@ -28,4 +30,35 @@ impl Mutant {
         Self::LongerCell,
         Self::LendIdleSlots,
     ];
+}
+
+impl Engine {
+    fn is(&self, mutant: Mutant) -> bool {
+        self.config().mutant == Some(mutant)
+    }
+
+    /// Who gets the slot that belongs to `owner`; nobody if the mutant keeps it empty.
+    pub(crate) fn mutant_owner(&self, owner: u32) -> Option<u32> {
+        let now = self.now();
+        let wants = |slot: u32| self.slot_entry(slot).is_some_and(|entry| entry.queue.wants_slot(now));
+        let longest = || {
+            let waiting = self.slots().filter(|&slot| wants(slot));
+            waiting.max_by_key(|&slot| self.slot_entry(slot).map(|entry| entry.queue.waited(now)))
+        };
+        if self.is(Mutant::FifoOwner) || self.is(Mutant::LendIdleSlots) && !wants(owner) {
+            return Some(longest().unwrap_or(owner));
+        }
+        (!self.is(Mutant::WorkConserving) || wants(owner)).then_some(owner)
+    }
+
+    /// The length of the cell that is about to be sealed for `slot`.
+    pub(crate) fn mutant_len(&self, slot: u32, len: usize) -> usize {
+        let payload = self.slot_entry(slot).is_some_and(|entry| entry.queue.wants_slot(self.now()));
+        if self.is(Mutant::LongerCell) && !payload { len - 16 } else { len }
+    }
+
+    /// Whether `send` makes a cell leave at once.
+    pub(crate) fn mutant_wakes(&self) -> bool {
+        self.is(Mutant::WakeOnSend)
+    }
 }

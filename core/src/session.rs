@@ -138,6 +138,10 @@ impl Session<'_> {
         let now = self.engine.now();
         let id = self.engine.entry_mut(self.id).queue.push(message, cells, unordered, now);
         self.engine.pace_low_overhead(self.id.slot, false);
+        #[cfg(b4ae_mutants)]
+        if self.engine.mutant_wakes() {
+            self.engine.cell_now(self.id);
+        }
         Ok(id)
     }
 

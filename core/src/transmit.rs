@@ -19,16 +19,12 @@ impl Path {
     ///
     /// Flow labels are dropped and mapped addresses unmapped, so that equal paths compare equal.
     pub fn new(remote: SocketAddr, local: Option<IpAddr>) -> Self {
-        let remote = match remote {
-            SocketAddr::V4(_) => remote,
-            SocketAddr::V6(mut v6) => match v6.ip().to_ipv4_mapped() {
-                Some(v4) => SocketAddr::new(IpAddr::V4(v4), v6.port()),
-                None => {
-                    v6.set_flowinfo(0);
-                    SocketAddr::V6(v6)
-                }
-            },
-        };
+        let given = remote;
+        let mut remote = SocketAddr::new(given.ip().to_canonical(), given.port());
+        if let (SocketAddr::V6(to), SocketAddr::V6(from)) = (&mut remote, given) {
+            // The scope stays: a link-local address means nothing without it.
+            to.set_scope_id(from.scope_id());
+        }
         Self { remote, local: local.map(|ip| ip.to_canonical()) }
     }
 

@@ -6,7 +6,7 @@ use crate::session::entry::Opened;
 use crate::session::link::NotOpened;
 use crate::time::Instant;
 use crate::transmit::{DATAGRAM_LEN, Path};
-use crate::wire::cell::{self, Control, DATA_LEN, Fragment};
+use crate::wire::cell::{self, Control};
 
 impl Engine {
     /// Takes in a datagram, decrypting in place. Bounded work; junk is counted, never an error; nothing is ever sent
@@ -41,14 +41,7 @@ impl Engine {
     }
 
     /// An authentic cell.
-    fn opened(
-        &mut self,
-        slot: u32,
-        path: Path,
-        counter: u64,
-        control: &Control,
-        fragment: Option<(Fragment, &[u8; DATA_LEN])>,
-    ) {
+    fn opened(&mut self, slot: u32, path: Path, counter: u64, control: &Control, fragment: Option<cell::Data<'_>>) {
         let now = self.now;
         self.metrics.cells_received += 1;
         self.confirm_dial(slot);

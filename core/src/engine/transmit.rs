@@ -14,9 +14,9 @@ impl Engine {
     /// The next datagram to send, written into `buf`; hold it until [`Transmit::due`]. Call until `None`.
     pub fn poll_transmit(&mut self, buf: TxBuf<'_>) -> Option<Transmit> {
         let out = buf.datagram();
-        if let Some((path, due)) = self.next_cell(out) {
+        if let Some(cell) = self.next_cell(out) {
             self.metrics.cells_sent += 1;
-            return Some(Transmit { path, len: DATAGRAM_LEN, due, kind: TransmitKind::Cell });
+            return Some(cell);
         }
         let path = self.write_challenge(out).or_else(|| self.next_handshake(out))?;
         self.metrics.handshake_datagrams_sent += 1;
@@ -48,13 +48,13 @@ impl Engine {
         None
     }
 
-    fn next_cell(&mut self, out: &mut [u8; DATAGRAM_LEN]) -> Option<(Path, Instant)> {
+    fn next_cell(&mut self, out: &mut [u8; DATAGRAM_LEN]) -> Option<Transmit> {
         while let Some((slot, generation, due)) = self.due.pop_front() {
             if self.sessions.generation(slot) == Some(generation)
-                && let Some(path) = self.seal(slot, out)
+                && let Some(cell) = self.seal(slot, due, out)
             {
                 self.pace_low_overhead(slot, false);
-                return Some((path, due));
+                return Some(cell);
             }
         }
         loop {
@@ -62,8 +62,10 @@ impl Engine {
                 Step::Wait => return None,
                 Step::Round => self.begin_round(),
                 Step::Slot(owner, due) => {
-                    if let Some(path) = self.seal(owner, out) {
-                        return Some((path, due));
+                    #[cfg(b4ae_mutants)]
+                    let Some(owner) = self.mutant_owner(owner) else { continue };
+                    if let Some(cell) = self.seal(owner, due, out) {
+                        return Some(cell);
                     }
                 }
             }
@@ -72,8 +74,11 @@ impl Engine {
 
     /// Seals the next cell of the session: payload if it may and has any, else cover. The same work either way, and
     /// the same destination.
-    fn seal(&mut self, slot: u32, out: &mut [u8; DATAGRAM_LEN]) -> Option<Path> {
+    fn seal(&mut self, slot: u32, due: Instant, out: &mut [u8; DATAGRAM_LEN]) -> Option<Transmit> {
         let now = self.now;
+        let len = DATAGRAM_LEN;
+        #[cfg(b4ae_mutants)]
+        let len = self.mutant_len(slot, len);
         let traffic = &self.config.traffic;
         let entry = self.sessions.get_mut(slot)?;
         let link = entry.link.as_deref_mut()?;
@@ -111,7 +116,7 @@ impl Engine {
             self.end_session(slot, CloseReason::Local);
         }
         self.note_room(slot);
-        Some(path)
+        Some(Transmit { path, len, due, kind: TransmitKind::Cell })
     }
 
     /// Low-overhead traffic: the first cover of a session.

@@ -95,13 +95,17 @@ pub(crate) struct Prologue {
 
 /// An identity on the wire: `version(1) S(32) H(V)(32) H(K)(32) not_after(8)`, zeros to 128.
 pub(crate) fn write_identity(identity: &Identity, out: &mut [u8]) {
-    let keys = &identity.0;
+    write_keys(&identity.0.public, identity.0.not_after, out);
+}
+
+/// As [`write_identity`]: it takes public keys and nothing else.
+pub(super) fn write_keys(keys: &PublicKeys, not_after: UnixTime, out: &mut [u8]) {
     out.fill(0);
     out[0] = 1;
-    out[1..33].copy_from_slice(&keys.public.x25519);
-    out[33..65].copy_from_slice(&keys.public.ml_dsa_hash);
-    out[65..97].copy_from_slice(&keys.public.ml_kem_hash);
-    out[97..105].copy_from_slice(&keys.not_after.0.to_le_bytes());
+    out[1..33].copy_from_slice(&keys.x25519);
+    out[33..65].copy_from_slice(&keys.ml_dsa_hash);
+    out[65..97].copy_from_slice(&keys.ml_kem_hash);
+    out[97..105].copy_from_slice(&not_after.0.to_le_bytes());
 }
 
 /// A peer's identity, unless it has expired.

@@ -91,6 +91,12 @@ pub(crate) struct Accepted {
 }
 
 impl AwaitFinish {
+    /// The state of a simulated responder.
+    #[cfg(test)]
+    pub(super) fn at(transcript: Transcript, e: &Secret<32>, mode: Mode, fragments: FinishKeys) -> Self {
+        Self { transcript, e: e.duplicate(), mode, fragments, cid: [0; 8] }
+    }
+
     /// Reads the Finish: who the initiator is, proved.
     pub(crate) fn accept(&self, own: PeerId, mut finish: Vec<u8>, wall: UnixTime) -> Result<Accepted, Failed> {
         if finish.len() != message::finish_len(self.mode) {

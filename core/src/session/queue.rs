@@ -14,7 +14,11 @@ use crate::wire::cell::{Ack, DATA_LEN, Fragment};
 const IN_FLIGHT: usize = 200;
 /// A cell is lost once this many sent after it have arrived.
 const REORDER: u64 = 16;
-const FIRST_RTO: Duration = Duration::from_millis(1000);
+/// Buffers kept for the next messages, so that a steady flow of them neither allocates nor frees.
+const SPARE: usize = 4;
+/// The largest buffer kept.
+const SPARE_LEN: usize = 16 * 1024;
+const FIRST_RTO: Duration = Duration::from_secs(1);
 const MIN_RTO: Duration = Duration::from_millis(20);
 const MAX_RTO: Duration = Duration::from_secs(60);
 
@@ -44,6 +48,7 @@ struct Sent {
 pub(crate) struct SendQueue {
     messages: VecDeque<Message>,
     in_flight: VecDeque<Sent>,
+    spare: Vec<Vec<u8>>,
     next_id: u64,
     bytes: usize,
     /// Cells not begun yet, over all messages.
@@ -124,13 +129,15 @@ impl SendQueue {
         if self.in_flight.capacity() == 0 {
             // Once, at the application's first message: no cell allocates.
             self.in_flight.reserve_exact(IN_FLIGHT);
+            self.spare.reserve_exact(SPARE);
         }
         let id = self.next_id;
         self.next_id += 1;
         self.bytes += bytes.len();
         self.waiting_cells += usize::from(count);
-        let bytes = bytes.to_vec();
-        self.messages.push_back(Message { id, bytes, unordered, count, next: 0, confirmed: 0, queued_at: now });
+        let mut copy = self.spare.pop().unwrap_or_default();
+        copy.extend_from_slice(bytes);
+        self.messages.push_back(Message { id, bytes: copy, unordered, count, next: 0, confirmed: 0, queued_at: now });
         MessageId(id)
     }
 
@@ -214,11 +221,14 @@ impl SendQueue {
         if message.confirmed < message.count {
             return;
         }
-        let len = message.bytes.len();
-        message.bytes.zeroize();
-        self.bytes -= len;
+        let mut bytes = core::mem::take(&mut message.bytes);
+        self.bytes -= bytes.len();
         if let Ok(at) = self.messages.binary_search_by_key(&id, |m| m.id) {
             self.messages.remove(at);
+        }
+        bytes.zeroize();
+        if self.spare.len() < SPARE && bytes.capacity() <= SPARE_LEN {
+            self.spare.push(bytes);
         }
         delivered(MessageId(id));
     }

@@ -179,6 +179,9 @@ pub(crate) struct Fragment {
     pub(crate) len: u32,
 }
 
+/// A fragment and the data area it stands in.
+pub(crate) type Data<'t> = (Fragment, &'t [u8; DATA_LEN]);
+
 const PAD: u8 = 0;
 const DATA: u8 = 1;
 
@@ -215,7 +218,7 @@ pub(crate) fn write(text: &mut [u8; TEXT_LEN], control: &Control, fragment: Opti
 }
 
 /// Reads a cell's text. `None` if no honest peer writes such a thing.
-pub(crate) fn read(text: &[u8; TEXT_LEN]) -> Option<(Control, Option<(Fragment, &[u8; DATA_LEN])>)> {
+pub(crate) fn read(text: &[u8; TEXT_LEN]) -> Option<(Control, Option<Data<'_>>)> {
     let flags = text[6];
     let has = |bit| flags & bit != 0;
     let mut ack = Ack { largest: get48(&text[0..]), map: [0; 4] };
