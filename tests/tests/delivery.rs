@@ -10,9 +10,15 @@ use b4ae_tests::{Net, at, built, closed_client, deniable_server, fast, ms, open,
 /// one doubled or out of order is a violation.
 #[test]
 fn thirty_percent_loss_with_reordering_loses_doubles_and_swaps_nothing() {
+    // A grid of 4 ms, to make a thousand handshakes and their cells a matter of seconds.
+    let config = |accept| {
+        let limits = Limits { sessions: 4, ..Limits::default() };
+        built(Config::builder(Traffic::constant(ms(4))).limits(limits).accept(accept).handshake_timeout(secs(120)))
+    };
+    let spec = |accept| HostSpec::new(config(accept)).without_signer();
     let mut messages = 0;
     for n in 0..1000 {
-        let mut net = Net::deniable(n).on(Network::Lossy30);
+        let mut net = Net::of(n, spec(Accept::Anyone(ModePolicy::A)), spec(Accept::Nobody)).on(Network::Lossy30);
         let (client, server) = net.open();
         for k in 0..5 {
             net.say(client, &[k; 300]);
@@ -140,6 +146,24 @@ fn unordered_messages_arrive_exactly_once() {
         assert!(net.all_arrive_within(secs(60)), "seed {n}");
         assert_eq!(net.world.delivery(net.client, client).arrived, 20);
     }
+}
+
+/// Confirmations that are lost are made up for by the next that comes, for as many messages as have arrived by then.
+#[test]
+fn one_cell_confirms_any_number_of_messages() {
+    let mut net = Net::deniable(13);
+    let (client, _) = net.open();
+    net.run(ms(100));
+    net.act(Action::Block(net.server, net.client));
+    for k in 0..100 {
+        net.say(client, &[k]);
+    }
+    net.run(ms(150));
+    assert_eq!(net.world.delivery(net.client, client).arrived, 100, "the way there is not blocked");
+    assert_eq!(net.world.delivery(net.client, client).confirmed, 0, "the way back is");
+    net.act(Action::Heal);
+    net.run(ms(50));
+    assert_eq!(net.world.delivery(net.client, client).confirmed, 100);
 }
 
 #[test]
