@@ -17,6 +17,7 @@ pub struct Traffic {
     pub(crate) max_queue_latency: Duration,
     pub(crate) lead: Duration,
     pub(crate) leave_boundary: Duration,
+    pub(crate) circuit_breaker: bool,
     pub(crate) pattern: Pattern,
 }
 
@@ -37,6 +38,7 @@ impl Traffic {
             max_queue_latency: Duration::from_secs(10),
             lead: Duration::from_millis(2),
             leave_boundary: Duration::from_secs(10),
+            circuit_breaker: true,
             pattern: Pattern::Constant,
         }
     }
@@ -96,6 +98,13 @@ impl Traffic {
     #[must_use]
     pub const fn with_leave_boundary(mut self, boundary: Duration) -> Self {
         self.leave_boundary = boundary;
+        self
+    }
+
+    /// Whether a session whose path loses a tenth of its cells uses fewer of its slots (RFC 8084). Default: yes.
+    #[must_use]
+    pub const fn with_circuit_breaker(mut self, on: bool) -> Self {
+        self.circuit_breaker = on;
         self
     }
 

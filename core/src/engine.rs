@@ -371,8 +371,8 @@ impl Engine {
         let now = self.now;
         let Some(entry) = self.sessions.get_mut(slot) else { return };
         entry.closing.get_or_insert(now);
-        if entry.link.is_none() {
-            // Nothing was ever confirmed to the peer: there is nobody to tell.
+        if entry.link.is_none() && entry.queue.is_empty() {
+            // Nothing to deliver, and nobody to tell.
             self.end_session(slot, CloseReason::Local);
         }
         self.list(slot);

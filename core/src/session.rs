@@ -1,5 +1,6 @@
 //! One session, as its user sees it.
 
+pub(crate) mod breaker;
 pub(crate) mod chain;
 pub(crate) mod entry;
 pub(crate) mod inbox;

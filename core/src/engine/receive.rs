@@ -54,6 +54,9 @@ impl Engine {
         if let Some(token) = control.path_challenge {
             link.route.challenged(token);
         }
+        if let Some(ack) = &control.ack {
+            link.breaker.acknowledged(ack);
+        }
         let moved = control.path_response.is_some_and(|token| link.route.proved(token));
         let close_heard = control.ack.zip(link.close_told).is_some_and(|(ack, told)| ack.largest >= told);
         if moved {

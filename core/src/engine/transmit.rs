@@ -82,6 +82,9 @@ impl Engine {
         let traffic = &self.config.traffic;
         let entry = self.sessions.get_mut(slot)?;
         let link = entry.link.as_deref_mut()?;
+        if traffic.circuit_breaker && traffic.is_constant_rate() && !link.breaker.uses_slot(now) {
+            return None;
+        }
 
         let idle = now - link.last_heard > self.config.idle_timeout || link.next_counter() + 1 >= COUNTER_END;
         let abandoned = entry.closing.is_some_and(|since| now - since > self.config.idle_timeout);

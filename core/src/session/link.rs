@@ -4,6 +4,7 @@ use crate::config::Limits;
 use crate::handshake::transcript::{DirectionKeys, SessionSecrets};
 use crate::random::Stream;
 use crate::secret::Secret;
+use crate::session::breaker::Breaker;
 use crate::session::chain::{ReceiveChain, SendChain, Unusable};
 use crate::session::received::Received;
 use crate::time::Instant;
@@ -27,6 +28,7 @@ pub(crate) struct Link {
     pub(crate) receive_cid: [u8; 8],
     pub(crate) received: Received,
     pub(crate) route: Route,
+    pub(crate) breaker: Breaker,
     pub(crate) last_heard: Instant,
     pub(crate) cells_sent: u64,
     pub(crate) cells_received: u64,
@@ -66,6 +68,7 @@ impl Link {
             receive_cid: receive.cid,
             received: Received::default(),
             route: Route { current: path, probe: None, response: None },
+            breaker: Breaker::new(now),
             last_heard: now,
             cells_sent: 0,
             cells_received: 0,

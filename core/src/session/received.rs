@@ -26,9 +26,30 @@ impl Received {
         false
     }
 
+    /// Adds all that `other` has.
+    pub(crate) fn merge(&mut self, other: &Ack) {
+        self.note(other.largest);
+        let Some(ack) = &mut self.0 else { return };
+        let mut map = other.map;
+        shift(&mut map, ack.largest - other.largest);
+        ack.map.iter_mut().zip(map).for_each(|(own, other)| *own |= other);
+    }
+
     pub(crate) fn ack(&self) -> Option<Ack> {
         self.0
     }
+}
+
+/// What leaves the map when its largest becomes `largest`: how many cells, and how many of them had arrived.
+pub(crate) fn shifted_out(ack: &Ack, largest: u64) -> (u64, u64) {
+    let by = largest.saturating_sub(ack.largest);
+    // Before the 256th cell the map reaches back beyond the first.
+    let real = (ack.largest + 1).min(ACK_SPAN);
+    let left = (real + by).saturating_sub(ACK_SPAN);
+    let mut stay = ack.map;
+    shift(&mut stay, by);
+    let count = |map: &[u64; 4]| u64::from(map.iter().map(|word| word.count_ones()).sum::<u32>());
+    (left, count(&ack.map) - count(&stay))
 }
 
 /// Shifts a 256-bit number up.
