@@ -160,8 +160,10 @@ impl Host {
         self.parts.addr
     }
 
-    pub(crate) const fn set_lateness(&mut self, lateness: Latency) {
+    /// From the next deadline on, the one the timer is set to included.
+    pub(crate) fn set_lateness(&mut self, lateness: Latency) {
         self.parts.lateness = lateness;
+        self.arm();
     }
 
     pub(crate) fn set_signer_failing(&self, failing: bool) {
