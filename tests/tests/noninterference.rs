@@ -26,6 +26,8 @@ enum Leak {
     Wire(Box<Difference>),
     /// Two cells left one host at one instant: slots that were missed were made up for.
     Burst(Instant),
+    /// A host with an open session sent no cell: what is sent is not the grid's, whatever it depends on.
+    Silence(usize),
     /// The engine broke its contract.
     Contract(Box<Failure>),
     /// The driver is woken at other times.
@@ -37,6 +39,7 @@ impl fmt::Display for Leak {
         match self {
             Self::Wire(difference) => write!(f, "the traffic differs: {difference}"),
             Self::Burst(time) => write!(f, "two cells left one host at {} ns", time.as_nanos()),
+            Self::Silence(host) => write!(f, "host {host} has an open session and sends nothing"),
             Self::Contract(failure) => write!(f, "{failure}"),
             Self::Wakes(host) => write!(f, "the driver of host {host} is woken at other times"),
         }
@@ -52,11 +55,15 @@ impl fmt::Debug for Leak {
 fn run(scenario: &Scenario, applications: Applications, config: &Config) -> Result<Outcome, Leak> {
     let Applications { clients, server, reading } = applications;
     let outcome = Scenario { clients, server, reading, ..scenario.clone() }.run_with(config).map_err(Leak::Contract)?;
-    for host in outcome.clients.iter().chain([&outcome.server]) {
+    for (n, host) in outcome.clients.iter().chain([&outcome.server]).enumerate() {
         let cells = outcome.world.departures(*host).iter().filter(|sent| sent.kind == TransmitKind::Cell);
         let times: Vec<_> = cells.map(|sent| sent.time).collect();
         if let Some(pair) = times.windows(2).find(|pair| pair[0] >= pair[1]) {
             return Err(Leak::Burst(pair[1]));
+        }
+        let opened = outcome.world.events(*host).first().map(|(time, _)| *time);
+        if times.is_empty() && opened.is_some_and(|time| outcome.world.now() - time > ms(500)) {
+            return Err(Leak::Silence(n));
         }
     }
     Ok(outcome)
