@@ -193,3 +193,68 @@ impl fmt::Debug for SecretIdentity {
         f.write_str("SecretIdentity(..)")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use alloc::string::ToString as _;
+
+    use super::*;
+
+    const ALPHABET: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
+
+    /// Against Python's `hashlib` and `base64`.
+    #[test]
+    fn the_text_is_base32_with_a_checksum() {
+        let id = PeerId::from_bytes(core::array::from_fn(|i| i as u8));
+        let text = "aaaqeayeaudaocajbifqydiob4ibceqtcqkrmfyydenbwha5dyptkk7r";
+        assert_eq!(id.to_string(), text);
+        assert_eq!(text.parse(), Ok(id));
+        assert_eq!(text.to_ascii_uppercase().parse(), Ok(id));
+    }
+
+    #[test]
+    fn one_changed_letter_is_always_noticed() {
+        for n in 0..4 {
+            let id = PeerId::from_bytes([n * 63; 32]);
+            let text = id.to_string();
+            for at in 0..text.len() {
+                for &letter in ALPHABET {
+                    let mut bytes = text.clone().into_bytes();
+                    if core::mem::replace(&mut bytes[at], letter) != letter {
+                        let changed = String::from_utf8(bytes).unwrap();
+                        assert_eq!(changed.parse::<PeerId>(), Err(ParseError::Checksum), "{changed}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_not_56_letters_of_base32_is_no_fingerprint() {
+        let text = PeerId::from_bytes([1; 32]).to_string();
+        for wrong in
+            ["", "a", &text[1..], &(text.clone() + "a"), &text.replacen('a', "1", 1), &text.replacen('a', "é", 1)]
+        {
+            assert_eq!(wrong.parse::<PeerId>(), Err(ParseError::Fingerprint), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn every_key_moves_the_fingerprint() {
+        let keys = PublicKeys { x25519: [1; 32], ml_dsa_hash: [2; 32], ml_kem_hash: [0; 32] };
+        let others = [
+            PublicKeys { x25519: [2; 32], ..keys },
+            PublicKeys { ml_dsa_hash: [0; 32], ..keys },
+            PublicKeys { ml_kem_hash: [2; 32], ..keys },
+        ];
+        assert!(others.iter().all(|other| PeerId::of(other) != PeerId::of(&keys)));
+    }
+
+    #[test]
+    fn secrets_are_not_printed() {
+        let secret = SecretIdentity::generate(&Seed::new([1; 32]));
+        assert_eq!(alloc::format!("{secret:?}"), "SecretIdentity(..)");
+        let identity = Identity::from_secret(&secret);
+        assert_eq!(alloc::format!("{identity:?}"), alloc::format!("Identity(PeerId({}))", identity.peer_id()));
+    }
+}

@@ -110,3 +110,70 @@ impl Random {
         self.public.reseed(&seed.derive(b"B4AE2-rng-public"));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use data_encoding::HEXLOWER;
+
+    use super::*;
+
+    fn stream() -> Stream {
+        Stream::new(Secret::new(core::array::from_fn(|i| i as u8)))
+    }
+
+    /// Against ChaCha20 in Python: blocks of 512 bytes, the first 32 of each the key of the next.
+    #[test]
+    fn a_stream_is_what_its_key_says_however_it_is_drawn() {
+        let whole = stream().bytes::<1000>();
+        assert_eq!(
+            HEXLOWER.encode(&hash::digest(&[0; 16], &[&whole])),
+            "9e7c573ecab007525fcb867561af84984f8b700b721109db111ef8f75dfb0f3a"
+        );
+        let mut pieces = [0; 1000];
+        let (mut stream, mut at) = (stream(), 0);
+        for len in (1..).take_while(|len| len * (len + 1) / 2 <= 1000) {
+            stream.fill(&mut pieces[at..at + len]);
+            at += len;
+        }
+        stream.fill(&mut pieces[at..]);
+        assert_eq!(pieces, whole);
+    }
+
+    #[test]
+    fn what_was_given_out_is_not_kept() {
+        let mut stream = stream();
+        let key = stream.key.duplicate();
+        let given = stream.bytes::<16>();
+        assert!(stream.key != key);
+        assert!(!stream.block.expose().windows(16).any(|window| window == given));
+    }
+
+    #[test]
+    fn below_stays_below_and_reaches_everything() {
+        let mut stream = stream();
+        let mut seen = [0_u32; 7];
+        for _ in 0..7000 {
+            seen[stream.below(7) as usize] += 1;
+        }
+        assert!(seen.iter().all(|&n| (800..1200).contains(&n)), "{seen:?}");
+        assert_eq!(stream.below(1), 0);
+    }
+
+    #[test]
+    fn public_draws_do_not_shift_secret_ones_and_a_reseed_changes_both() {
+        let draws = |public: usize, reseed: bool| {
+            let mut random = Random::new(&Seed::new([1; 32]));
+            for _ in 0..public {
+                random.public.bytes::<100>();
+            }
+            if reseed {
+                random.reseed(&Seed::new([2; 32]));
+            }
+            (random.secret.bytes::<32>(), random.public.bytes::<32>())
+        };
+        assert_eq!(draws(0, false).0, draws(50, false).0);
+        assert_ne!(draws(0, false).0, draws(0, false).1);
+        assert_ne!(draws(0, false).0, draws(0, true).0);
+        assert_ne!(draws(0, false).1, draws(0, true).1);
+    }
+}

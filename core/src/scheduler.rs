@@ -149,3 +149,133 @@ impl Grid {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use alloc::collections::BTreeSet;
+
+    use super::*;
+
+    const INTERVAL: u64 = 10_000_000;
+    const LEAD: u64 = 2_000_000;
+
+    fn grid(key: u8) -> Grid {
+        Grid::new(&Traffic::balanced(), Secret::new([key; 32]))
+    }
+
+    /// Runs the grid to `until`, in steps of a millisecond, for `sessions`; the slots in order.
+    fn run(grid: &mut Grid, sessions: u32, from: u64, until: u64) -> Vec<(u32, u64)> {
+        let mut slots = Vec::new();
+        for now in (from..=until).step_by(1_000_000) {
+            let now = Instant::from_nanos(now);
+            grid.arm(now);
+            loop {
+                match grid.step() {
+                    Step::Wait => break,
+                    Step::Round => grid.begin_round(0..sessions, now),
+                    Step::Slot(owner, at) => slots.push((owner, at.as_nanos())),
+                }
+            }
+        }
+        slots
+    }
+
+    fn started(key: u8, sessions: u32) -> Grid {
+        let mut grid = grid(key);
+        grid.begin_round(0..sessions, Instant::ORIGIN);
+        grid
+    }
+
+    #[test]
+    fn each_session_has_exactly_one_slot_a_round() {
+        for sessions in [1_u32, 2, 3, 5, 8, 13] {
+            let round = u64::from(sessions.next_power_of_two());
+            let slots = run(&mut started(1, sessions), sessions, 0, 40 * round * INTERVAL);
+            let first = slots.iter().map(|&(_, at)| at).min().unwrap() / INTERVAL;
+            let mut rounds = alloc::collections::BTreeMap::<u64, Vec<u32>>::new();
+            for (owner, at) in slots {
+                assert_eq!(at % INTERVAL, 0);
+                rounds.entry((at / INTERVAL - 1) / round).or_default().push(owner);
+            }
+            assert_eq!(first.min(round), first);
+            rounds.pop_last();
+            assert!(rounds.len() >= 39);
+            for owners in rounds.values_mut() {
+                owners.sort_unstable();
+                assert_eq!(*owners, (0..sessions).collect::<Vec<_>>());
+            }
+        }
+    }
+
+    #[test]
+    fn every_order_of_three_owners_and_a_silence_comes_up() {
+        let mut seen = BTreeSet::new();
+        let mut grid = started(2, 3);
+        for _ in 0..400 {
+            seen.insert(grid.round.clone());
+            grid.begin_round(0..3, Instant::ORIGIN);
+        }
+        assert_eq!(seen.len(), 24);
+    }
+
+    #[test]
+    fn owners_follow_from_the_key_alone() {
+        let run = |key, sessions| run(&mut started(key, sessions), sessions, 0, 100 * INTERVAL);
+        assert_eq!(run(3, 5), run(3, 5));
+        assert_ne!(run(3, 5), run(4, 5));
+    }
+
+    #[test]
+    fn a_slot_is_sealed_a_lead_ahead_and_never_before() {
+        let mut grid = started(5, 1);
+        assert_eq!(grid.next_seal(), Some(Instant::from_nanos(INTERVAL - LEAD)));
+        grid.arm(Instant::from_nanos(INTERVAL - LEAD - 1));
+        assert_eq!(grid.step(), Step::Wait);
+        grid.arm(Instant::from_nanos(INTERVAL - LEAD));
+        assert_eq!(grid.step(), Step::Slot(0, Instant::from_nanos(INTERVAL)));
+        assert_eq!(grid.step(), Step::Round);
+    }
+
+    #[test]
+    fn late_slots_are_skipped_and_never_sent_together() {
+        let mut grid = started(6, 4);
+        let before = run(&mut grid, 4, 0, 100 * INTERVAL).len() as u64;
+        let back = 137 * INTERVAL + INTERVAL / 2;
+        // The slot whose successor is not due yet is still sent.
+        let burst = run(&mut grid, 4, back, back);
+        assert_eq!(burst.iter().map(|&(_, at)| at / INTERVAL).collect::<Vec<_>>(), [137]);
+        let after = run(&mut grid, 4, back, 200 * INTERVAL);
+        assert!(after.windows(2).all(|pair| pair[1].1 - pair[0].1 == INTERVAL));
+        assert_eq!(before + grid.skipped() + 1 + after.len() as u64, 200);
+    }
+
+    #[test]
+    fn a_suspension_of_a_year_costs_no_more_than_a_round() {
+        let mut grid = started(7, 64);
+        run(&mut grid, 64, 0, 10 * INTERVAL);
+        grid.arm(Instant::from_nanos(31_536_000 * 1_000_000_000));
+        let (mut rounds, mut slots) = (0, 0);
+        loop {
+            match grid.step() {
+                Step::Wait => break,
+                Step::Round => {
+                    rounds += 1;
+                    grid.begin_round(0..64, Instant::ORIGIN);
+                }
+                Step::Slot(..) => slots += 1,
+            }
+        }
+        assert!(rounds <= 2 && slots <= 1, "{rounds} rounds, {slots} slots");
+    }
+
+    #[test]
+    fn a_grid_without_sessions_stands_still() {
+        let mut grid = started(8, 2);
+        grid.begin_round(0..0, Instant::ORIGIN);
+        grid.arm(Instant::from_nanos(1 << 40));
+        assert_eq!((grid.step(), grid.next_seal()), (Step::Wait, None));
+        let now = Instant::from_nanos(1 << 40);
+        grid.begin_round(0..2, now);
+        assert!(grid.next_seal().is_some_and(|at| at > now));
+    }
+}

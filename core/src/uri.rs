@@ -51,3 +51,55 @@ impl FromStr for PeerUri {
         Ok(Self { host: host.into(), port, peer: fingerprint.parse()? })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use alloc::format;
+    use alloc::string::ToString as _;
+
+    use super::*;
+
+    fn peer() -> PeerId {
+        PeerId::from_bytes([1; 32])
+    }
+
+    #[test]
+    fn an_address_reads_as_it_was_written() {
+        for host in ["example.org", "192.0.2.1", "2001:db8::1", "fe80::1%eth0"] {
+            let uri = PeerUri { host: host.into(), port: 7000, peer: peer() };
+            assert_eq!(uri.to_string().parse(), Ok(uri));
+        }
+        let loose: PeerUri = format!("  b4ae://example.org:7000/#{}\n", peer()).parse().unwrap();
+        assert_eq!((loose.host.as_str(), loose.port), ("example.org", 7000));
+    }
+
+    #[test]
+    fn every_mistake_has_its_name() {
+        let id = peer().to_string();
+        let mut swapped = id.clone();
+        swapped.replace_range(..1, if id.starts_with('a') { "b" } else { "a" });
+        let table = [
+            (format!("http://h:1#{id}"), ParseError::Scheme),
+            (format!("h:1#{id}"), ParseError::Scheme),
+            ("b4ae://h:1".into(), ParseError::NoFingerprint),
+            (format!("b4ae://h#{id}"), ParseError::Port),
+            (format!("b4ae://h:#{id}"), ParseError::Port),
+            (format!("b4ae://h:0#{id}"), ParseError::Port),
+            (format!("b4ae://h:65536#{id}"), ParseError::Port),
+            (format!("b4ae://h:-1#{id}"), ParseError::Port),
+            (format!("b4ae://:1#{id}"), ParseError::Host),
+            (format!("b4ae://[]:1#{id}"), ParseError::Host),
+            (format!("b4ae://[::1:1#{id}"), ParseError::Host),
+            (format!("b4ae://::1:1#{id}"), ParseError::Host),
+            (format!("b4ae://me@h:1#{id}"), ParseError::Host),
+            (format!("b4ae://h/x:1#{id}"), ParseError::Host),
+            (format!("b4ae://h h:1#{id}"), ParseError::Host),
+            ("b4ae://h:1#".into(), ParseError::Fingerprint),
+            (format!("b4ae://h:1#{id}#"), ParseError::Fingerprint),
+            (format!("b4ae://h:1#{swapped}"), ParseError::Checksum),
+        ];
+        for (text, error) in table {
+            assert_eq!(text.parse::<PeerUri>(), Err(error), "{text}");
+        }
+    }
+}

@@ -288,3 +288,9 @@ pub const BEHAVIOURS: [Behaviour; 9] = [
     Behaviour::CloseAt { at_ms: 400 },
     Behaviour::Silent,
 ];
+
+/// The README's example compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+#[derive(Debug)]
+pub struct Readme;

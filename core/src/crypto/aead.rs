@@ -29,3 +29,59 @@ pub(crate) fn nonce(n: u64) -> [u8; 12] {
     nonce[4..].copy_from_slice(&n.to_le_bytes());
     nonce
 }
+
+#[cfg(test)]
+mod tests {
+    use data_encoding::HEXLOWER;
+
+    use super::*;
+    use crate::crypto::hash;
+
+    const TEXT: &[u8; 114] = b"Ladies and Gentlemen of the class of '99: If I could offer you only one tip for the \
+        future, sunscreen would be it.";
+    const AD: [u8; 12] = [0x50, 0x51, 0x52, 0x53, 0xc0, 0xc1, 0xc2, 0xc3, 0xc4, 0xc5, 0xc6, 0xc7];
+    const NONCE: [u8; 12] = [7, 0, 0, 0, 0x40, 0x41, 0x42, 0x43, 0x44, 0x45, 0x46, 0x47];
+
+    fn key() -> Secret<32> {
+        Secret::new(core::array::from_fn(|i| 0x80 + i as u8))
+    }
+
+    /// RFC 8439, section 2.8.2; the whole ciphertext by its hash.
+    #[test]
+    fn it_is_rfc_8439s() {
+        let mut buffer = *TEXT;
+        let tag = seal(&key(), &NONCE, &AD, &mut buffer);
+        assert_eq!(HEXLOWER.encode(&tag), "1ae10b594f09e26a7e902ecbd0600691");
+        assert_eq!(HEXLOWER.encode(&buffer[..16]), "d31a8d34648e60db7b86afbc53ef7ec2");
+        assert_eq!(
+            HEXLOWER.encode(&hash::digest(&[0; 16], &[&buffer])),
+            "b7811dadd2650c8c44b493ae5f65bc3ea4100f171ccee7692a1e1c1faea27882"
+        );
+        assert!(open(&key(), &NONCE, &AD, &mut buffer, &tag));
+        assert_eq!(&buffer, TEXT);
+    }
+
+    #[test]
+    fn what_is_not_authentic_is_left_alone() {
+        let mut sealed = *TEXT;
+        let tag = seal(&key(), &NONCE, &AD, &mut sealed);
+        let refused = |key: &Secret<32>, nonce: &[u8; 12], ad: &[u8], mut buffer: [u8; 114], tag: &[u8; 16]| {
+            let before = buffer;
+            !open(key, nonce, ad, &mut buffer, tag) && buffer == before
+        };
+        let flip = |mut bytes: [u8; 114]| {
+            bytes[57] ^= 1;
+            bytes
+        };
+        assert!(refused(&key(), &NONCE, &AD, flip(sealed), &tag));
+        assert!(refused(&key(), &NONCE, &AD[1..], sealed, &tag));
+        assert!(refused(&key(), &nonce(0), &AD, sealed, &tag));
+        assert!(refused(&Secret::new([0; 32]), &NONCE, &AD, sealed, &tag));
+        assert!(refused(&key(), &NONCE, &AD, sealed, &[0; 16]));
+    }
+
+    #[test]
+    fn a_counting_nonce_is_noises() {
+        assert_eq!(nonce(0x0102), [0, 0, 0, 0, 2, 1, 0, 0, 0, 0, 0, 0]);
+    }
+}

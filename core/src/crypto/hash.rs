@@ -108,3 +108,101 @@ pub(crate) fn hkdf2(chaining_key: &Secret<64>, input: &[u8]) -> (Secret<64>, Sec
     let second = hmac(temporary.expose(), &[first.expose(), &[2]]);
     (first, second)
 }
+
+#[cfg(test)]
+mod tests {
+    use data_encoding::HEXLOWER;
+
+    use super::*;
+
+    const LABEL: &Label = b"B4AE2-root-test.";
+
+    fn counting<const N: usize>() -> [u8; N] {
+        core::array::from_fn(|i| i as u8)
+    }
+
+    /// RFC 7693, appendix A: an all-zero personalisation is none.
+    #[test]
+    fn blake2b_is_rfc_7693s() {
+        let abc = HEXLOWER.encode(&digest_64(&[0; 16], &[b"a", b"bc"]));
+        assert_eq!(
+            abc,
+            "ba80a53f981c4d0d6a2797b69f12f6e94c212f14685ac4b74b12bb6fdbffa2d1\
+             7d87c5392aab792dc252d5de4533cc9518d38aa8dbf1925ab92386edd4009923"
+        );
+    }
+
+    /// Against Python's `hashlib.blake2b` with `person`, `key` and `digest_size`.
+    #[test]
+    fn personalised_and_keyed_forms_are_hashlibs() {
+        assert_eq!(
+            HEXLOWER.encode(&digest(b"B4AE2-peer-id...", &[b"abc", b"def"])),
+            "ea626430d420291da7d4a1d452accf8204eed657f2873cfe5b3d1c8409ac5501"
+        );
+        assert_eq!(
+            HEXLOWER.encode(&digest_64(b"B4AE2-B-sign-hs.", &[b"abc"])),
+            "56ccaf55d9c8f449a3d01a3a87309702fd66fe233fa33c06da45acccc9d25602\
+             cb51541d2cba02916ae314296a3c612a711ef1c180f129701ddb1eae0293bac7"
+        );
+        assert_eq!(
+            HEXLOWER.encode(prf(&counting(), LABEL, &[b"ab", b"c"]).expose()),
+            "247513088272fc476a65afb6e2ecd2c585dd5fcc67d59f6ff51a482e5c9b5c56"
+        );
+        assert_eq!(
+            HEXLOWER.encode(&blake2b_512_after(&counting(), &[b"abc", b"def"])),
+            "8fdafb570539f56d9fd1bab0bb7abb76a41275802f635fec4c423a34bf8fcbef\
+             354ec025791e6928ed4198aad646ae18ede86144737fe12459f57429786607ad"
+        );
+    }
+
+    #[test]
+    fn a_step_is_the_two_halves_of_one_hash() {
+        let (first, second) = step(&Secret::new(counting()), b"B4AE2-cell-key..");
+        assert_eq!(HEXLOWER.encode(first.expose()), "39576449ec3f3d9475275405a0c5274d020cd7aefeb6e295da12263badd0a656");
+        assert_eq!(
+            HEXLOWER.encode(second.expose()),
+            "0f4d55f9ba387ce9ab232a0fc2411fa456ea0976f6db8864dd3c60304a42557d"
+        );
+    }
+
+    #[test]
+    fn a_mac_is_hashlibs_and_no_other_tag_will_do() {
+        let key = MacKey::new(&counting(), b"B4AE2-mac1......");
+        let tag = key.tag(&[b"a", b"bc"]);
+        assert_eq!(HEXLOWER.encode(&tag), "dc0c614a1ddef79d12548d99a5feb305");
+        assert!(key.verify(&[b"abc"], &tag));
+        for bit in 0..128 {
+            let mut wrong = tag;
+            wrong[bit / 8] ^= 1 << (bit % 8);
+            assert!(!key.verify(&[b"abc"], &wrong));
+        }
+        assert!(!MacKey::new(&counting(), b"B4AE2-mac2......").verify(&[b"abc"], &tag));
+    }
+
+    /// Against Python's `hmac` with `hashlib.blake2b`.
+    #[test]
+    fn hmac_and_hkdf_are_pythons() {
+        assert_eq!(
+            HEXLOWER.encode(hmac(&counting::<32>(), &[b"a", b"bc"]).expose()),
+            "af6aef48e9a5a5e6a63b9f4703f032b5e42905477afec4d14f45d2d85e43dd19\
+             3e96ba6432d7f7be1186083a09e71894f83dcf65fcf5a88b585529ef4928833d"
+        );
+        // A key longer than a block is hashed first.
+        assert_eq!(
+            HEXLOWER.encode(hmac(&counting::<200>(), &[b"abc"]).expose()),
+            "feb09eb5b1c557085c0a53bdf39ef7bc9af291f21d7c917cd1cf09542aab9536\
+             2de79b3925fe55d92997423b5a68be1bda2f6518df34fa1053bb3ef559b08200"
+        );
+        let (first, second) = hkdf2(&Secret::new(counting()), &[0x0b; 32]);
+        assert_eq!(
+            HEXLOWER.encode(first.expose()),
+            "839b4fa9779b8c32020776a8c4aaa228b2e706ba929fbac13da91141146ec723\
+             bb13890c9b3b1e6ffa86aafb8c3fbb79f1b67fb4cd65e5e303a16d0984bdf147"
+        );
+        assert_eq!(
+            HEXLOWER.encode(second.expose()),
+            "ff2ce8289371433328e8e4f3d4a7c6106b4a90fba995df4d6c7e73b2b8be8df7\
+             0c439c2800fc3b09aeae1b33bec3fb31e68f0e1567a1e4b11716b9952d381caf"
+        );
+    }
+}

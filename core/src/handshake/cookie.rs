@@ -84,3 +84,53 @@ impl CookieJar {
         hash::prf(key.expose(), b"B4AE2-cookie-tag", &[&cookie.to_bytes(), &ip, &port, hello_hash])
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use core::time::Duration;
+
+    use super::*;
+
+    const COOKIE: Cookie = Cookie { time: 1000, nonce: [1; 10], puzzle_bits: 2, accept: 6 };
+
+    #[test]
+    fn a_tag_is_bound_to_all_that_the_cookie_vouches_for() {
+        let jar = CookieJar::new(Secret::new([1; 32]));
+        let from: SocketAddr = "192.0.2.1:7000".parse().unwrap();
+        let tag = jar.tag(&COOKIE, from, &[3; 32]);
+        assert!(jar.tag(&COOKIE, from, &[3; 32]) == tag);
+        let others = [
+            jar.tag(&COOKIE, "192.0.2.2:7000".parse().unwrap(), &[3; 32]),
+            jar.tag(&COOKIE, "192.0.2.1:7001".parse().unwrap(), &[3; 32]),
+            jar.tag(&COOKIE, "[2001:db8::1]:7000".parse().unwrap(), &[3; 32]),
+            jar.tag(&COOKIE, from, &[4; 32]),
+            jar.tag(&Cookie { time: 1001, ..COOKIE }, from, &[3; 32]),
+            jar.tag(&Cookie { time: 1000 + EPOCH, ..COOKIE }, from, &[3; 32]),
+            jar.tag(&Cookie { nonce: [2; 10], ..COOKIE }, from, &[3; 32]),
+            jar.tag(&Cookie { puzzle_bits: 0, ..COOKIE }, from, &[3; 32]),
+            jar.tag(&Cookie { accept: 2, ..COOKIE }, from, &[3; 32]),
+            CookieJar::new(Secret::new([2; 32])).tag(&COOKIE, from, &[3; 32]),
+        ];
+        assert!(others.iter().all(|other| *other != tag));
+    }
+
+    #[test]
+    fn a_mapped_address_is_the_address() {
+        let jar = CookieJar::new(Secret::new([1; 32]));
+        let [v4, mapped] = ["192.0.2.1:7000", "[::ffff:192.0.2.1]:7000"].map(|a| a.parse::<SocketAddr>().unwrap());
+        assert!(jar.tag(&COOKIE, v4, &[3; 32]) == jar.tag(&COOKIE, mapped, &[3; 32]));
+    }
+
+    #[test]
+    fn a_cookie_is_fresh_for_its_lifetime_and_not_before_it_was_issued() {
+        let at = |seconds| Instant::ORIGIN + Duration::from_secs(seconds);
+        let fresh = [999, 1000, 1030, 1031].map(|seconds| CookieJar::is_fresh(&COOKIE, at(seconds)));
+        assert_eq!(fresh, [false, true, true, false]);
+        assert!(!CookieJar::is_fresh(&Cookie { time: u32::MAX, ..COOKIE }, at(1000)));
+    }
+
+    #[test]
+    fn a_cookie_reads_as_it_was_written() {
+        assert_eq!(Cookie::from_bytes(&COOKIE.to_bytes()), COOKIE);
+    }
+}

@@ -83,3 +83,51 @@ pub(crate) fn chunk_of(message: &[u8], index: u8, chunk: usize) -> &[u8] {
 pub(crate) fn tag_of(message: &[u8]) -> [u8; 8] {
     *hash::digest(b"B4AE2-fragment..", &[message]).first_chunk().expect("8 of 32")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CHUNK: usize = 10;
+
+    fn chunk(message: &[u8], index: u8) -> [u8; CHUNK] {
+        let mut out = [0; CHUNK];
+        let part = chunk_of(message, index, CHUNK);
+        out[..part.len()].copy_from_slice(part);
+        out
+    }
+
+    #[test]
+    fn what_was_cut_is_put_together_in_any_order() {
+        for len in 1..=160_u8 {
+            let message: Vec<u8> = (0..len).collect();
+            let fragments = count(message.len(), CHUNK);
+            let mut assembly = Assembly::new(tag_of(&message), message.len(), CHUNK, 160).unwrap();
+            for i in 0..fragments {
+                assert!(!assembly.is_full() && assembly.message().is_none());
+                // Backwards, and every one twice.
+                let index = fragments - 1 - i;
+                assert!(assembly.add(index, &chunk(&message, index)) && assembly.add(index, &chunk(&message, index)));
+            }
+            assert_eq!(assembly.message(), Some(&message[..]));
+            assert_eq!(assembly.have(), all(fragments));
+            assert!(!assembly.add(fragments, &[0; CHUNK]));
+        }
+    }
+
+    #[test]
+    fn a_message_that_is_not_what_its_fragments_said_is_none() {
+        let message = [7; 25];
+        let mut assembly = Assembly::new(tag_of(&message), 25, CHUNK, 160).unwrap();
+        assert!((0..3).all(|index| assembly.add(index, &chunk(&[8; 25], index))));
+        assert!(assembly.is_full() && assembly.message().is_none());
+    }
+
+    #[test]
+    fn no_more_room_is_made_than_was_allowed() {
+        for (len, max) in [(0, 160), (161, 160), (161, 1000), (usize::MAX, usize::MAX)] {
+            assert!(Assembly::new([0; 8], len, CHUNK, max).is_none(), "{len}");
+        }
+        assert_eq!([0, 1, 15, 16, 17].map(all), [0, 1, 0x7fff, 0xffff, 0xffff]);
+    }
+}

@@ -109,3 +109,78 @@ impl Limiter {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use core::time::Duration;
+
+    use super::*;
+    use crate::secret::Secret;
+
+    fn random() -> Stream {
+        Stream::new(Secret::new([1; 32]))
+    }
+
+    fn admitted(limiter: &mut Limiter, ips: impl Iterator<Item = IpAddr>, now: Instant) -> u32 {
+        let mut random = random();
+        ips.map(|ip| u32::from(limiter.admit(ip, now, &mut random))).sum()
+    }
+
+    fn v4(host: u32) -> IpAddr {
+        Ipv4Addr::from_bits(0xc000_0200 + host).into()
+    }
+
+    fn v6(subnet: u16, host: u16) -> IpAddr {
+        Ipv6Addr::new(0x2001, 0xdb8, 0, subnet, 0, 0, 0, host).into()
+    }
+
+    #[test]
+    fn a_bucket_gives_its_burst_and_then_its_rate() {
+        let mut bucket = Bucket::full();
+        let start = Instant::ORIGIN + Duration::from_secs(100);
+        let mut taken = |at| (0..1000).filter(|_| bucket.take(at, 10, 4)).count();
+        assert_eq!(taken(start), 4);
+        assert_eq!(taken(start + Duration::from_millis(99)), 0);
+        assert_eq!(taken(start + Duration::from_millis(100)), 1);
+        assert_eq!(taken(start + Duration::from_millis(350)), 2);
+        assert_eq!(taken(start + Duration::from_secs(100)), 4);
+    }
+
+    #[test]
+    fn an_address_has_a_burst_and_others_are_not_touched() {
+        let mut limiter = Limiter::new(4096, 20);
+        let now = Instant::ORIGIN;
+        assert_eq!(admitted(&mut limiter, (0..100).map(|_| v4(1)), now), BURST);
+        assert_eq!(admitted(&mut limiter, (0..100).map(|_| v4(2)), now), BURST);
+        let later = now + Duration::from_secs(1);
+        assert_eq!(admitted(&mut limiter, (0..100).map(|_| v4(1)), later), BURST);
+    }
+
+    #[test]
+    fn many_addresses_of_one_network_share_a_budget() {
+        let now = Instant::ORIGIN;
+        let budget = BURST * WIDE;
+        assert_eq!(admitted(&mut Limiter::new(4096, 20), (0..256).map(v4), now), budget);
+        // One /64 is one host; one /48 is one site.
+        assert_eq!(admitted(&mut Limiter::new(4096, 20), (0..256).map(|host| v6(1, host)), now), BURST);
+        assert_eq!(admitted(&mut Limiter::new(4096, 20), (0..256).map(|subnet| v6(subnet, 1)), now), budget);
+        let mapped = |host: u32| Ipv4Addr::from_bits(0xc000_0200 + host).to_ipv6_mapped().into();
+        assert_eq!(admitted(&mut Limiter::new(4096, 20), (0..256).map(mapped), now), budget);
+    }
+
+    #[test]
+    fn the_table_never_grows_beyond_its_capacity() {
+        let mut random = random();
+        let mut limiter = Limiter::new(64, 20);
+        for i in 0..5000_u64 {
+            let ip = if i % 2 == 0 {
+                Ipv4Addr::from(random.bytes::<4>()).into()
+            } else {
+                Ipv6Addr::from(random.bytes::<16>()).into()
+            };
+            limiter.admit(ip, Instant::from_nanos(i * 1_000_000), &mut random);
+            assert!(limiter.buckets.len() <= 64);
+        }
+        assert!(admitted(&mut limiter, (0..10).map(|_| v4(1)), Instant::from_nanos(1 << 40)) == BURST);
+    }
+}

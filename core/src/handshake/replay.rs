@@ -90,3 +90,53 @@ mod exact {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use alloc::vec::Vec;
+    use core::time::Duration;
+
+    use super::*;
+    use crate::handshake::cookie::{CookieJar, LIFETIME};
+    use crate::secret::Secret;
+    use crate::time::Instant;
+
+    fn cookie(time: u32, random: &mut Stream) -> Cookie {
+        Cookie { time, nonce: random.bytes(), puzzle_bits: 0, accept: 2 }
+    }
+
+    #[test]
+    fn no_moment_forgets_a_cookie_that_is_still_fresh() {
+        let mut random = Stream::new(Secret::new([1; 32]));
+        let mut replay = Replay::new(1000, &mut random);
+        let mut used = Vec::new();
+        let mut refused = 0;
+        for second in 0..400_u32 {
+            let now = Instant::ORIGIN + Duration::from_secs(second.into());
+            used.retain(|cookie| CookieJar::is_fresh(cookie, now));
+            assert!(used.iter().all(|cookie| !replay.insert(cookie, &mut random)), "second {second}");
+            // Used as late as can be, some of them: the next period's set is in use by then.
+            for age in [0, 1, LIFETIME - 1, LIFETIME] {
+                let cookie = cookie(second.saturating_sub(age), &mut random);
+                refused += u32::from(!replay.insert(&cookie, &mut random));
+                used.push(cookie);
+            }
+        }
+        assert!(refused <= 8, "{refused} of 1600 unused cookies refused");
+    }
+
+    #[test]
+    fn a_full_period_refuses_and_the_next_begins_anew() {
+        let mut random = Stream::new(Secret::new([2; 32]));
+        let mut replay = Replay::new(64, &mut random);
+        let mut accepted = |time| {
+            let cookies = (0..200).map(|_| cookie(time, &mut random)).collect::<Vec<_>>();
+            cookies.iter().filter(|cookie| replay.insert(cookie, &mut random)).count()
+        };
+        assert_eq!(accepted(0), 64);
+        assert_eq!(accepted(LIFETIME), 64);
+        assert_eq!(accepted(LIFETIME - 1), 0);
+        assert_eq!(accepted(2 * LIFETIME), 64);
+        assert_eq!(accepted(0), 0, "a period that is over does not come back");
+    }
+}

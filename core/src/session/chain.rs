@@ -140,3 +140,117 @@ impl ReceiveChain {
         self.skipped[place] = None;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use data_encoding::HEXLOWER;
+
+    use super::*;
+    use crate::random::Stream;
+
+    const WINDOW: u64 = 32;
+
+    fn root() -> Secret<32> {
+        Secret::new([7; 32])
+    }
+
+    fn receiver() -> ReceiveChain {
+        ReceiveChain::new(&root(), WINDOW as usize)
+    }
+
+    fn keys(count: usize) -> Vec<Secret<32>> {
+        let mut chain = SendChain::new(&root());
+        (0..count).map(|_| chain.next().1).collect()
+    }
+
+    /// Against Python's `hashlib.blake2b`.
+    #[test]
+    fn keys_are_what_the_description_says() {
+        let keys = keys(601);
+        let vectors = [
+            (0, "d8733debcf4cb7abfade9f30d84fecc2cdb2cb2f8ea6b4650fdad227f2db2ff3"),
+            (1, "816fa518efd4ab57081f09e850bdec390501e218ce292b1077ddeb5a9fa8265e"),
+            (255, "81981232fe34d9949ba2eed2a93a83acb2710af90ca9d395e2e5ad85f8c0b7c2"),
+            (256, "dde27413293c3098b586537bcb2db6bf58d0de36b59373e03b52102578d297b6"),
+            (600, "233b55ce373d41b245104e31faea624fd46232a480c63820e8a7072a422daef4"),
+        ];
+        for (counter, key) in vectors {
+            assert_eq!(HEXLOWER.encode(keys[counter].expose()), key);
+        }
+    }
+
+    #[test]
+    fn skipping_equals_stepping() {
+        let keys = keys(1200);
+        let mut random = Stream::new(root());
+        for _ in 0..50 {
+            let mut chain = receiver();
+            let mut counter = random.below(300);
+            while let Some(key) = keys.get(counter as usize) {
+                assert!(chain.peek(counter).as_ref() == Ok(key), "{counter}");
+                chain.commit(counter);
+                counter += 1 + random.below(400);
+            }
+        }
+    }
+
+    #[test]
+    fn a_key_opens_once_whatever_the_order() {
+        let keys = keys(500);
+        let mut chain = receiver();
+        let mut random = Stream::new(root());
+        // Blocks shuffled within themselves, never further apart than the window.
+        for block in 0..(500 / WINDOW) {
+            let mut order: Vec<_> = (block * WINDOW..(block + 1) * WINDOW).collect();
+            for i in (1..order.len()).rev() {
+                order.swap(i, random.below(i as u64 + 1) as usize);
+            }
+            for &counter in &order {
+                assert!(chain.peek(counter).as_ref() == Ok(&keys[counter as usize]));
+                chain.commit(counter);
+                assert!(chain.peek(counter) == Err(Unusable::Replayed));
+            }
+            for counter in 0..(block + 1) * WINDOW {
+                assert!(chain.peek(counter) == Err(Unusable::Replayed));
+            }
+        }
+    }
+
+    #[test]
+    fn the_window_is_exact() {
+        let keys = keys(1001);
+        for start in [0, 700, 990] {
+            let mut chain = receiver();
+            if start > 0 {
+                chain.commit(start);
+            }
+            chain.commit(1000);
+            let first = 1001 - WINDOW;
+            for counter in 0..=1000 {
+                let usable = counter >= first && counter != 1000 && counter != start;
+                assert_eq!(chain.peek(counter).as_ref().ok(), usable.then_some(&keys[counter as usize]), "{counter}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_counter_that_nobody_vouched_for_moves_nothing() {
+        let keys = keys(1001);
+        let mut chain = receiver();
+        for forged in [1, 255, 256, 1000, GENERATION * MAX_SKIP, u64::MAX] {
+            let _ = chain.peek(forged);
+        }
+        for counter in [0, 1, 2, 1000] {
+            assert!(chain.peek(counter).as_ref() == Ok(&keys[counter as usize]));
+            chain.commit(counter);
+        }
+    }
+
+    #[test]
+    fn no_counter_costs_more_than_the_most_that_may_be_skipped() {
+        let chain = receiver();
+        let end = GENERATION * (MAX_SKIP + 1);
+        assert!(chain.peek(end - 1).is_ok());
+        assert!(chain.peek(end) == Err(Unusable::TooFar));
+    }
+}

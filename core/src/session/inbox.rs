@@ -183,3 +183,94 @@ impl Inbox {
         Some(len)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BYTES: [u8; DATA_LEN] = [9; DATA_LEN];
+
+    fn fragment(message: u64, index: u16, count: u16) -> Fragment {
+        Fragment { message, unordered: false, index, count, len: u32::from(count) * DATA_LEN as u32 }
+    }
+
+    fn inbox() -> Inbox {
+        Inbox::new(8 * DATA_LEN, 4 * DATA_LEN)
+    }
+
+    #[test]
+    fn an_unordered_message_is_handed_out_at_once_and_holds_nothing_up() {
+        let mut inbox = inbox();
+        let unordered = |message, index| Fragment { unordered: true, ..fragment(message, index, 2) };
+        assert_eq!(inbox.insert(&unordered(0, 0), &BYTES), Ok(false));
+        assert_eq!(inbox.insert(&fragment(1, 0, 1), &BYTES), Ok(true));
+        assert_eq!(inbox.insert(&unordered(3, 1), &BYTES), Ok(false));
+        assert_eq!(inbox.insert(&unordered(3, 0), &BYTES), Ok(true));
+        assert_eq!(inbox.insert(&unordered(0, 1), &BYTES), Ok(true));
+        assert_eq!(inbox.waiting(), 3);
+        assert_eq!(inbox.insert(&fragment(2, 0, 1), &BYTES), Ok(true));
+    }
+
+    #[test]
+    fn an_ordered_message_waits_for_those_before_it() {
+        let mut inbox = inbox();
+        assert_eq!(inbox.insert(&fragment(1, 0, 1), &BYTES), Ok(false));
+        assert_eq!((inbox.waiting(), inbox.next_len()), (0, None));
+        assert_eq!(inbox.insert(&fragment(0, 0, 2), &BYTES), Ok(false));
+        assert_eq!(inbox.insert(&fragment(0, 1, 2), &BYTES), Ok(true));
+        let mut out = [0; 4 * DATA_LEN];
+        assert_eq!(
+            [inbox.take(&mut out), inbox.take(&mut out), inbox.take(&mut out)],
+            [Some(2 * DATA_LEN), Some(DATA_LEN), None]
+        );
+    }
+
+    #[test]
+    fn a_fragment_that_comes_again_changes_nothing() {
+        let mut inbox = inbox();
+        for _ in 0..2 {
+            assert_eq!(inbox.insert(&fragment(0, 0, 2), &BYTES), Ok(false));
+        }
+        assert_eq!(inbox.insert(&fragment(0, 1, 2), &BYTES), Ok(true));
+        assert_eq!(inbox.insert(&fragment(0, 1, 2), &BYTES), Ok(false));
+        inbox.take(&mut [0; 4 * DATA_LEN]).unwrap();
+        assert_eq!(inbox.insert(&fragment(0, 1, 2), &BYTES), Ok(false));
+        assert_eq!(inbox.waiting(), 0);
+    }
+
+    #[test]
+    fn what_no_honest_peer_sends_is_a_violation() {
+        let ok = fragment(0, 0, 2);
+        let mut inbox = inbox();
+        inbox.insert(&ok, &BYTES).unwrap();
+        let wrong = [
+            // Contradicts the first fragment.
+            Fragment { index: 1, unordered: true, ..ok },
+            Fragment { index: 1, count: 3, ..ok },
+            Fragment { index: 1, len: ok.len - 1, ..ok },
+            // More than its cells hold, or than a message may be.
+            Fragment { message: 1, len: ok.len + 1, ..ok },
+            Fragment { message: 1, count: 5, len: 4 * DATA_LEN as u32 + 1, ..ok },
+            // Beyond the credit, in messages and in cells.
+            Fragment { message: MESSAGES, ..ok },
+            Fragment { message: 1, count: 7, ..ok },
+        ];
+        for fragment in wrong {
+            assert_eq!(inbox.insert(&fragment, &BYTES), Err(Violation), "{fragment:?}");
+        }
+    }
+
+    #[test]
+    fn credit_comes_back_with_taking_and_not_before() {
+        let mut inbox = inbox();
+        assert_eq!(inbox.credit(), (MESSAGES, 8));
+        for message in 0..8 {
+            inbox.insert(&fragment(message, 0, 1), &BYTES).unwrap();
+        }
+        assert_eq!(inbox.credit(), (MESSAGES, 8));
+        assert_eq!(inbox.insert(&fragment(8, 0, 1), &BYTES), Err(Violation));
+        inbox.take(&mut [0; DATA_LEN]).unwrap();
+        assert_eq!(inbox.credit(), (MESSAGES + 1, 9));
+        assert_eq!(inbox.insert(&fragment(8, 0, 1), &BYTES), Ok(true));
+    }
+}

@@ -65,3 +65,94 @@ fn shift(map: &mut [u64; 4], by: u64) {
         map[i] = high | low;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use alloc::collections::BTreeSet;
+
+    use super::*;
+    use crate::random::Stream;
+    use crate::secret::Secret;
+
+    /// What a map stands for: the counters within the span of the largest.
+    #[derive(Clone, Default)]
+    struct Naive(BTreeSet<u64>);
+
+    impl Naive {
+        fn add(&mut self, counters: impl IntoIterator<Item = u64>) {
+            self.0.extend(counters);
+            let largest = self.0.last().copied().unwrap_or(0);
+            self.0.retain(|&counter| counter + ACK_SPAN > largest);
+        }
+
+        fn is(&self, received: &Received) -> bool {
+            let Some(ack) = received.ack() else { return self.0.is_empty() };
+            let around = ack.largest.saturating_sub(2 * ACK_SPAN)..ack.largest + 70;
+            self.0.last() == Some(&ack.largest) && around.into_iter().all(|c| ack.contains(c) == self.0.contains(&c))
+        }
+    }
+
+    fn jump(random: &mut Stream) -> u64 {
+        match random.below(8) {
+            0 => random.below(700),
+            1 => 64 * random.below(5),
+            _ => random.below(4),
+        }
+    }
+
+    #[test]
+    fn the_map_is_the_set_of_what_arrived() {
+        let mut random = Stream::new(Secret::new([1; 32]));
+        let (mut naive, mut received) = (Naive::default(), Received::default());
+        let mut near = 0_u64;
+        for _ in 0..3000 {
+            near += jump(&mut random);
+            let counter = near.saturating_sub(random.below(300));
+            let newest = naive.0.last().is_none_or(|&largest| counter > largest);
+            assert_eq!(received.note(counter), newest);
+            naive.add([counter]);
+            assert!(naive.is(&received));
+        }
+    }
+
+    #[test]
+    fn a_merge_is_the_union() {
+        let mut random = Stream::new(Secret::new([2; 32]));
+        for _ in 0..300 {
+            let mut sides = [(Naive::default(), Received::default()), (Naive::default(), Received::default())];
+            for (naive, received) in &mut sides {
+                let mut counter = random.below(600);
+                for _ in 0..=random.below(100) {
+                    received.note(counter);
+                    naive.add([counter]);
+                    counter += 1 + jump(&mut random);
+                }
+            }
+            let [(mut naive, mut received), (other, theirs)] = sides;
+            received.merge(&theirs.ack().unwrap());
+            naive.add(other.0);
+            assert!(naive.is(&received));
+        }
+    }
+
+    #[test]
+    fn what_leaves_the_map_is_counted_once() {
+        let mut random = Stream::new(Secret::new([3; 32]));
+        let (mut received, mut all) = (Received::default(), BTreeSet::new());
+        let (mut settled, mut arrived) = (0, 0);
+        let mut counter = random.below(3);
+        for _ in 0..2000 {
+            if let Some(ack) = received.ack() {
+                let (left, there) = shifted_out(&ack, counter);
+                settled += left;
+                arrived += there;
+            }
+            received.note(counter);
+            all.insert(counter);
+            let first = (counter + 1).saturating_sub(ACK_SPAN);
+            assert_eq!(settled, first);
+            assert_eq!(arrived, all.range(..first).count() as u64);
+            counter += 1 + jump(&mut random);
+        }
+    }
+}

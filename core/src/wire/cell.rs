@@ -249,3 +249,115 @@ pub(crate) fn read(text: &[u8; TEXT_LEN]) -> Option<(Control, Option<Data<'_>>)>
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::random::Stream;
+
+    const CID: [u8; 8] = *b"a cell's";
+
+    fn keys() -> (Secret<32>, Secret<32>) {
+        (Secret::new([1; 32]), Secret::new([2; 32]))
+    }
+
+    fn control() -> Control {
+        Control {
+            ack: Some(Ack { largest: (1 << 46) - 1, map: [1, 2, u64::MAX, 1 << 63] }),
+            close: true,
+            message_limit: (1 << 48) - 1,
+            cell_limit: 77,
+            path_challenge: Some([3; 8]),
+            path_response: Some([4; 8]),
+        }
+    }
+
+    fn sealed(counter: u64) -> [u8; DATAGRAM_LEN] {
+        let (header, key) = keys();
+        let mut out = [0; DATAGRAM_LEN];
+        let fragment = Fragment { message: 5, unordered: true, index: 1, count: 2, len: 1030 };
+        write(text_mut(&mut out), &control(), Some(&fragment), b"letter");
+        seal(&CID, counter, &header, &key, &mut out);
+        out
+    }
+
+    #[test]
+    fn what_is_written_is_read() {
+        let fragment =
+            Fragment { message: (1 << 48) - 1, unordered: false, index: 65_534, count: 65_535, len: u32::MAX };
+        let mut text = [0xff; TEXT_LEN];
+        for control in [control(), Control::default(), Control { close: true, ..Control::default() }] {
+            for fragment in [Some(fragment), Some(Fragment { unordered: true, ..fragment }), None] {
+                write(&mut text, &control, fragment.as_ref(), if fragment.is_some() { &[6; 9] } else { &[] });
+                let (read_control, read_data) = read(&text).unwrap();
+                assert_eq!(read_control, control);
+                assert_eq!(read_data.map(|(fragment, _)| fragment), fragment);
+                if let Some((_, data)) = read_data {
+                    assert!(data[..9] == [6; 9] && data[9..].iter().all(|&byte| byte == 0));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn an_unknown_frame_and_an_index_out_of_range_are_refused() {
+        let fragment = Fragment { message: 0, unordered: false, index: 2, count: 2, len: 0 };
+        let mut text = [0; TEXT_LEN];
+        write(&mut text, &Control::default(), Some(&fragment), &[]);
+        assert!(read(&text).is_none());
+        write(&mut text, &Control::default(), None, &[]);
+        text[CONTROL_LEN] = 2;
+        assert!(read(&text).is_none());
+    }
+
+    #[test]
+    fn a_cell_opens_under_its_own_counter_and_keys() {
+        let (header, key) = keys();
+        for at in [0, 1, 255, 1 << 32, COUNTER_END - 1] {
+            let mut datagram = sealed(at);
+            assert_eq!(counter(&header, &datagram), Some(at));
+            assert!(open(at ^ 1, &key, &mut datagram).is_none());
+            assert!(open(at, &header, &mut datagram).is_none());
+            assert_eq!(read(open(at, &key, &mut datagram).unwrap()).unwrap().0, control());
+        }
+    }
+
+    /// The header's check alone refuses all but one in 2^16, and the tag the rest.
+    #[test]
+    fn a_flipped_bit_anywhere_is_refused() {
+        let (header, key) = keys();
+        let whole = sealed(1000);
+        for bit in 0..DATAGRAM_LEN * 8 {
+            let mut datagram = whole;
+            datagram[bit / 8] ^= 1 << (bit % 8);
+            let claimed = counter(&header, &datagram);
+            if (64..128).contains(&bit) || bit >= (DATAGRAM_LEN - aead::TAG_LEN + 12) * 8 {
+                assert_eq!(claimed, (bit >= 128).then_some(1000), "bit {bit}");
+            }
+            if let Some(claimed) = claimed {
+                assert!(open(claimed, &key, &mut datagram).is_none(), "bit {bit}");
+            }
+        }
+    }
+
+    #[test]
+    fn one_header_in_65536_is_sound_by_chance() {
+        let (header, _) = keys();
+        let mut random = Stream::new(Secret::new([5; 32]));
+        let mut datagram = [0; DATAGRAM_LEN];
+        let sound = (0..1 << 20).filter(|_| {
+            // The counter's two upper bits must be zero besides: one in 2^18.
+            random.fill(&mut datagram[8..16]);
+            random.fill(&mut datagram[DATAGRAM_LEN - aead::TAG_LEN..]);
+            counter(&header, &datagram).is_some()
+        });
+        assert!((0..=16).contains(&sound.count()));
+    }
+
+    #[test]
+    fn an_acknowledgement_reaches_its_span_back() {
+        let ack = Ack { largest: 1000, map: [u64::MAX; 4] };
+        assert!(ack.contains(1000) && ack.contains(1001 - ACK_SPAN) && !ack.contains(1000 - ACK_SPAN));
+        assert!(!ack.contains(1001) && !ack.is_past(1001 - ACK_SPAN) && ack.is_past(1000 - ACK_SPAN));
+    }
+}

@@ -158,3 +158,87 @@ fn write_header(keys: &KnockKeys, header: &[u8; HELLO_LEN], out: &mut [u8; DATAG
     let mac1 = keys.mac1.tag(&[&out[..HEADER.end]]);
     out[MAC1].copy_from_slice(&mac1);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mode::ModePolicy;
+
+    fn keys() -> KnockKeys {
+        KnockKeys::new(PeerId::from_bytes([1; 32]))
+    }
+
+    fn strangers_keys() -> KnockKeys {
+        KnockKeys::new(PeerId::from_bytes([2; 32]))
+    }
+
+    fn random() -> Stream {
+        Stream::new(Secret::new([3; 32]))
+    }
+
+    fn header() -> InitHeader {
+        let cookie = Cookie { time: 1, nonce: [2; 10], puzzle_bits: 3, accept: 4 };
+        InitHeader { index: 1, have: 0x0203, cookie, hello_hash: [5; 32], cid: [6; 8], puzzle: 7, tag: [8; 8], len: 9 }
+    }
+
+    fn init(tag: &Secret<32>) -> [u8; DATAGRAM_LEN] {
+        let mut out = [0; DATAGRAM_LEN];
+        write_init(&keys(), tag, &header(), &[0xaa; CHUNK - 1], &mut random(), &mut out);
+        out
+    }
+
+    #[test]
+    fn a_hello_is_read_by_whoever_has_the_fingerprint() {
+        let hello = Hello::new(ModePolicy::B_THEN_A, &[4; 32], &[5; 8]);
+        let mut out = [0; DATAGRAM_LEN];
+        write_hello(&keys(), &hello, &mut random(), &mut out);
+        assert!(matches!(read(&keys(), &out), Some(Knock::Hello(read)) if read == hello));
+        assert!(read(&strangers_keys(), &out).is_none());
+        for bit in 0..MAC1.end * 8 {
+            let mut wrong = out;
+            wrong[bit / 8] ^= 1 << (bit % 8);
+            assert!(read(&keys(), &wrong).is_none(), "bit {bit}");
+        }
+    }
+
+    #[test]
+    fn a_hello_sent_again_is_another_datagram() {
+        let hello = Hello::new(ModePolicy::A, &[4; 32], &[5; 8]);
+        let (mut random, mut first, mut second) = (random(), [0; DATAGRAM_LEN], [0; DATAGRAM_LEN]);
+        write_hello(&keys(), &hello, &mut random, &mut first);
+        write_hello(&keys(), &hello, &mut random, &mut second);
+        let equal = first.iter().zip(&second).filter(|(a, b)| a == b).count();
+        assert!(equal < 30, "{equal} of 1200 bytes");
+    }
+
+    #[test]
+    fn a_hello_of_another_version_is_not_read() {
+        let mut hello = Hello::new(ModePolicy::A, &[4; 32], &[5; 8]);
+        hello.bytes[1] ^= 1;
+        let mut out = [0; DATAGRAM_LEN];
+        write_hello(&keys(), &hello, &mut random(), &mut out);
+        assert!(read(&keys(), &out).is_none());
+    }
+
+    #[test]
+    fn an_init_fragment_is_read_by_whoever_issued_the_cookie() {
+        let tag = Secret::new([9; 32]);
+        let mut out = init(&tag);
+        assert!(matches!(read(&keys(), &out), Some(Knock::Init(read)) if read == header()));
+        assert!(read(&strangers_keys(), &out).is_none());
+        assert!(verify_init(&keys(), &Secret::new([8; 32]), &mut out).is_none());
+        let chunk = verify_init(&keys(), &tag, &mut out).unwrap();
+        assert!(chunk[..CHUNK - 1] == [0xaa; CHUNK - 1] && chunk[CHUNK - 1] == 0);
+    }
+
+    #[test]
+    fn a_flipped_bit_anywhere_in_an_init_fragment_is_refused() {
+        let tag = Secret::new([9; 32]);
+        let out = init(&tag);
+        for bit in 0..DATAGRAM_LEN * 8 {
+            let mut wrong = out;
+            wrong[bit / 8] ^= 1 << (bit % 8);
+            assert!(verify_init(&keys(), &tag, &mut wrong).is_none(), "bit {bit}");
+        }
+    }
+}

@@ -137,3 +137,60 @@ fn open<'d>(key: &Secret<32>, end: usize, datagram: &'d mut [u8; DATAGRAM_LEN]) 
     let tag = *datagram[end..].first_chunk().expect("16");
     aead::open(key, &nonce, &cid, &mut datagram[START..end], &tag).then_some(&datagram[START..end])
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CID: [u8; 8] = [1; 8];
+
+    fn random() -> Stream {
+        Stream::new(Secret::new([2; 32]))
+    }
+
+    #[test]
+    fn a_fragment_is_read_with_its_key_and_no_flipped_bit() {
+        let (key, other) = (Secret::new([3; 32]), Secret::new([4; 32]));
+        let header =
+            FragmentHeader { kind: kind::FINISH, index: 6, have: 0x0708, poll: true, len: 0x090a, tag: [11; 8] };
+        let mut out = [0; DATAGRAM_LEN];
+        write_fragment(&key, &CID, &header, &[0xaa; CHUNK - 1], &mut random(), &mut out);
+        assert_eq!(out[..8], CID);
+        assert!(read_fragment(&other, &mut out).is_none());
+        for bit in 0..DATAGRAM_LEN * 8 {
+            let mut wrong = out;
+            wrong[bit / 8] ^= 1 << (bit % 8);
+            assert!(read_fragment(&key, &mut wrong).is_none(), "bit {bit}");
+        }
+        let (read, chunk) = read_fragment(&key, &mut out).unwrap();
+        assert!(read == header && chunk[..CHUNK - 1] == [0xaa; CHUNK - 1] && chunk[CHUNK - 1] == 0);
+    }
+
+    #[test]
+    fn a_challenge_is_read_by_whoever_said_the_hello() {
+        let fingerprint_key = Secret::new([5; 32]);
+        let key = challenge_key(&fingerprint_key, &[6; 32]);
+        let cookie = Cookie { time: 7, nonce: [8; 10], puzzle_bits: 9, accept: 10 };
+        let challenge = Challenge { cookie, tag: Secret::new([11; 32]) };
+        let mut out = [0; DATAGRAM_LEN];
+        write_challenge(&key, &CID, &challenge, &mut random(), &mut out);
+        assert!(read_challenge(&challenge_key(&fingerprint_key, &[7; 32]), &mut out).is_none());
+        assert!(read_challenge(&challenge_key(&Secret::new([6; 32]), &[6; 32]), &mut out).is_none());
+        for bit in 0..(CHALLENGE_END + aead::TAG_LEN) * 8 {
+            let mut wrong = out;
+            wrong[bit / 8] ^= 1 << (bit % 8);
+            assert!(read_challenge(&key, &mut wrong).is_none(), "bit {bit}");
+        }
+        let read = read_challenge(&key, &mut out).unwrap();
+        assert!(read.cookie == cookie && read.tag == challenge.tag);
+    }
+
+    #[test]
+    fn another_kind_of_message_is_not_a_challenge() {
+        let key = Secret::new([12; 32]);
+        let mut out = [0; DATAGRAM_LEN];
+        out[START] = kind::STATUS;
+        seal(&key, &CID, CHALLENGE_END, &mut random(), &mut out);
+        assert!(read_challenge(&key, &mut out).is_none());
+    }
+}

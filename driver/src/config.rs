@@ -1,0 +1,107 @@
+//! What an endpoint is made from.
+
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::num::NonZeroUsize;
+use std::time::Duration;
+
+use b4ae_core::{Config, Identity, ModePolicy};
+
+/// Where the loop runs.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Placement {
+    /// On a thread of its own, at real-time priority where the system permits it: what the application computes does
+    /// not move a slot.
+    #[default]
+    OwnThread,
+    /// As a task of the caller's runtime: no extra thread, but a busy runtime delays slots, and whoever watches the
+    /// link can see that it is busy.
+    Runtime,
+}
+
+/// What an endpoint is made from: who we are, the checked configuration, and how it runs on this machine.
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct EndpointConfig {
+    pub(crate) identity: Identity,
+    pub(crate) config: Config,
+    pub(crate) listen: SocketAddr,
+    pub(crate) offer: ModePolicy,
+    pub(crate) placement: Placement,
+    pub(crate) real_time: bool,
+    pub(crate) job_threads: usize,
+    pub(crate) flush_on_drop: Duration,
+}
+
+impl EndpointConfig {
+    /// An endpoint on a port of the system's choice, on every address of the machine.
+    ///
+    /// It offers mode B before A when the identity can sign, else A alone, and runs on its own thread.
+    pub fn new(identity: Identity, config: Config) -> Self {
+        let offer = if identity.can_sign() { ModePolicy::B_THEN_A } else { ModePolicy::A };
+        let threads = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+        Self {
+            identity,
+            config,
+            listen: SocketAddr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED), 0),
+            offer,
+            placement: Placement::default(),
+            real_time: true,
+            job_threads: threads.min(4),
+            flush_on_drop: Duration::from_secs(5),
+        }
+    }
+
+    /// The local address to bind. Default `[::]:0`, which serves IPv4 as well; where there is no IPv6, `0.0.0.0`.
+    pub const fn listen(mut self, addr: SocketAddr) -> Self {
+        self.listen = addr;
+        self
+    }
+
+    /// The modes `connect` offers, preferred first.
+    pub const fn offer(mut self, modes: ModePolicy) -> Self {
+        self.offer = modes;
+        self
+    }
+
+    /// Where the loop runs. Default: on its own thread.
+    pub const fn placement(mut self, placement: Placement) -> Self {
+        self.placement = placement;
+        self
+    }
+
+    /// Whether the loop's own thread asks for real-time priority (`SCHED_FIFO`). Default: yes; where the system
+    /// refuses, the loop runs at normal priority and the statistics say why.
+    pub const fn real_time(mut self, ask: bool) -> Self {
+        self.real_time = ask;
+        self
+    }
+
+    /// Threads for slow work (key exchange, signatures, a hardware token): 1 to 64. Default: one a core, at most
+    /// four.
+    pub fn job_threads(mut self, threads: usize) -> Self {
+        self.job_threads = threads.clamp(1, 64);
+        self
+    }
+
+    /// How long queued messages may still take to be confirmed when the last handle of the endpoint is dropped.
+    /// Default 5 s.
+    pub const fn flush_on_drop(mut self, limit: Duration) -> Self {
+        self.flush_on_drop = limit;
+        self
+    }
+
+    /// The placement asked for.
+    pub const fn asked_placement(&self) -> Placement {
+        self.placement
+    }
+
+    /// Whether real-time priority is asked for.
+    pub const fn asked_real_time(&self) -> bool {
+        self.real_time
+    }
+
+    /// The modes `connect` offers.
+    pub const fn offered(&self) -> ModePolicy {
+        self.offer
+    }
+}

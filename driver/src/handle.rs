@@ -1,0 +1,139 @@
+//! The application's end of an endpoint.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use b4ae_core::{ModePolicy, Path, PeerId, PeerUri};
+
+use crate::mailbox::{Connect, Mailbox, NotTaken};
+use crate::peer::Shared;
+use crate::peer_handle::PeerHandle;
+use crate::sync::lock;
+use crate::{ConnectError, EndpointStats, Stopped};
+
+/// A handle of an endpoint. Clone freely; when the last clone is dropped, the endpoint closes its sessions, gives what
+/// is queued a limited time to be confirmed, and stops.
+///
+/// Every `poll_*` may be called from any task, and dropping the future around it loses nothing.
+#[derive(Clone)]
+pub struct Handle(Arc<Owner>);
+
+/// Counts the handles.
+struct Owner {
+    mailbox: Arc<Mailbox>,
+    flush_on_drop: Duration,
+}
+
+impl Drop for Owner {
+    fn drop(&mut self) {
+        self.mailbox.request_stop(self.flush_on_drop);
+    }
+}
+
+impl Handle {
+    pub(crate) fn new(mailbox: Arc<Mailbox>, flush_on_drop: Duration) -> Self {
+        Self(Arc::new(Owner { mailbox, flush_on_drop }))
+    }
+
+    fn mailbox(&self) -> &Arc<Mailbox> {
+        &self.0.mailbox
+    }
+
+    /// Begins a session with `peer` at `addr`, offering `modes`; [`PeerHandle::poll_established`] tells the outcome.
+    pub fn connect(&self, addr: SocketAddr, peer: &PeerId, modes: ModePolicy) -> Result<PeerHandle, ConnectError> {
+        let path = Path::new(addr, None);
+        let shared = Arc::new(Shared::new(Arc::clone(self.mailbox()), path.remote(), None));
+        // Made first, so that a request that is not taken has no handle and one that is taken is never without.
+        let handle = PeerHandle::new(Arc::clone(&shared));
+        match self.mailbox().push_connect(Connect { shared, path, peer: *peer, modes }) {
+            Ok(()) => Ok(handle),
+            Err(NotTaken::Full) => Err(ConnectError::Core(b4ae_core::ConnectError::Full)),
+            Err(NotTaken::Stopped) => Err(ConnectError::Stopped(Stopped)),
+        }
+    }
+
+    /// The next session a peer opened.
+    pub fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<Result<PeerHandle, Stopped>> {
+        let mut state = lock(&self.mailbox().state);
+        if let Some(shared) = state.backlog.pop_front() {
+            return Poll::Ready(Ok(PeerHandle::new(shared)));
+        }
+        if state.stopped {
+            return Poll::Ready(Err(Stopped));
+        }
+        let spill = state.accepters.register(cx.waker());
+        drop(state);
+        spill.wake();
+        Poll::Pending
+    }
+
+    /// The modes the configuration offers.
+    pub fn offered(&self) -> ModePolicy {
+        self.mailbox().offer
+    }
+
+    /// The address the socket is bound to.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.mailbox().local
+    }
+
+    /// Our own fingerprint.
+    pub fn peer_id(&self) -> PeerId {
+        self.mailbox().peer_id
+    }
+
+    /// What a peer connects with, `host` being a name or address of this machine that the peer can reach.
+    pub fn uri(&self, host: &str) -> PeerUri {
+        PeerUri { host: host.to_owned(), port: self.local_addr().port(), peer: self.peer_id() }
+    }
+
+    /// This endpoint's numbers.
+    pub fn stats(&self) -> EndpointStats {
+        let mailbox = self.mailbox();
+        let (metrics, pacing) = {
+            let state = lock(&mailbox.state);
+            (state.metrics, state.pacing.clone())
+        };
+        let (counters, lateness) = (&mailbox.counters, &mailbox.lateness);
+        EndpointStats {
+            metrics,
+            lateness_p50: lateness.quantile(0.5),
+            lateness_p99: lateness.quantile(0.99),
+            lateness_max: lateness.max(),
+            slots_sent: counters.slots_sent.get(),
+            slots_skipped: counters.slots_skipped.get() + metrics.slots_skipped,
+            pacing,
+            send_errors: counters.send_errors.get(),
+            receive_errors: counters.receive_errors.get(),
+            job_panics: counters.job_panics.get(),
+            wakes: counters.wakes.get(),
+        }
+    }
+
+    /// Asks the endpoint to close every session and stop; what is not confirmed after `flush` is abandoned. Of several
+    /// requests the most impatient counts.
+    pub fn stop(&self, flush: Duration) {
+        self.mailbox().request_stop(flush);
+    }
+
+    /// Waits until the endpoint has stopped and its socket is closed.
+    pub fn poll_stopped(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut state = lock(&self.mailbox().state);
+        if state.stopped {
+            return Poll::Ready(());
+        }
+        let spill = state.stop_watchers.register(cx.waker());
+        drop(state);
+        spill.wake();
+        Poll::Pending
+    }
+}
+
+impl fmt::Debug for Handle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Handle").field("local", &self.local_addr()).field("peer_id", &self.peer_id()).finish()
+    }
+}

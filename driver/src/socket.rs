@@ -1,0 +1,136 @@
+//! The UDP socket: binding, sending one datagram, receiving batches.
+
+use std::io::{self, IoSliceMut};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
+
+use b4ae_core::Path;
+use quinn_udp::{RecvMeta, Transmit, UdpSocketState};
+use socket2::{Domain, Protocol, Socket as RawSocket, Type};
+
+use crate::BindError;
+
+/// Bytes the kernel may hold for us in each direction: a second of a fast grid. Best effort.
+const SYSTEM_BUFFER: usize = 2 << 20;
+
+/// A bound, non-blocking UDP socket.
+#[derive(Debug)]
+pub(crate) struct Socket {
+    io: UdpSocket,
+    state: UdpSocketState,
+    local: SocketAddr,
+}
+
+impl Socket {
+    /// Binds `addr`. `[::]` serves IPv4 as well, and where the system has no IPv6 stands for `0.0.0.0`.
+    pub(crate) fn bind(addr: SocketAddr) -> Result<Self, BindError> {
+        let any_v6 = addr.is_ipv6() && addr.ip().is_unspecified();
+        match Self::open(addr, any_v6) {
+            Err(e) if any_v6 && no_ipv6(&e) => {
+                let addr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), addr.port());
+                Self::open(addr, false).map_err(|e| explain(addr, e))
+            }
+            opened => opened.map_err(|e| explain(addr, e)),
+        }
+    }
+
+    fn open(addr: SocketAddr, dual_stack: bool) -> io::Result<Self> {
+        let raw = RawSocket::new(Domain::for_address(addr), Type::DGRAM, Some(Protocol::UDP))?;
+        if addr.is_ipv6() {
+            raw.set_only_v6(!dual_stack)?;
+        }
+        raw.bind(&addr.into())?;
+        let io = UdpSocket::from(raw);
+        let state = UdpSocketState::new((&io).into())?;
+        // A smaller buffer works too, it only loses more when the loop is late.
+        let _ = state.set_recv_buffer_size((&io).into(), SYSTEM_BUFFER);
+        let _ = state.set_send_buffer_size((&io).into(), SYSTEM_BUFFER);
+        let local = io.local_addr()?;
+        Ok(Self { io, state, local })
+    }
+
+    /// The address it is bound to.
+    pub(crate) fn local(&self) -> SocketAddr {
+        self.local
+    }
+
+    pub(crate) fn io(&self) -> &UdpSocket {
+        &self.io
+    }
+
+    /// Hands one datagram to the system, at once or not at all.
+    pub(crate) fn send(&self, path: Path, datagram: &[u8]) -> io::Result<()> {
+        let destination = SocketAddr::new(self.in_family(path.remote().ip()), path.remote().port());
+        let destination = match (destination, path.remote()) {
+            (SocketAddr::V6(mut to), SocketAddr::V6(from)) => {
+                to.set_scope_id(from.scope_id());
+                SocketAddr::V6(to)
+            }
+            (to, _) => to,
+        };
+        let src_ip = path.local().map(|ip| self.in_family(ip));
+        self.state.try_send(
+            (&self.io).into(),
+            &Transmit { destination, ecn: None, contents: datagram, segment_size: None, src_ip },
+        )
+    }
+
+    /// An IPv6 socket knows IPv4 addresses in their mapped form only.
+    fn in_family(&self, ip: IpAddr) -> IpAddr {
+        match ip {
+            IpAddr::V4(v4) if self.local.is_ipv6() => IpAddr::V6(v4.to_ipv6_mapped()),
+            _ => ip,
+        }
+    }
+}
+
+fn no_ipv6(error: &io::Error) -> bool {
+    // "Address family not supported" has no stable `ErrorKind`.
+    error.kind() == io::ErrorKind::AddrNotAvailable
+        || error.kind() == io::ErrorKind::Unsupported
+        || error.raw_os_error() == Some(rustix::io::Errno::AFNOSUPPORT.raw_os_error())
+}
+
+fn explain(addr: SocketAddr, source: io::Error) -> BindError {
+    match source.kind() {
+        io::ErrorKind::AddrInUse => BindError::InUse { addr },
+        io::ErrorKind::PermissionDenied => BindError::Denied { addr },
+        io::ErrorKind::AddrNotAvailable => BindError::Unavailable { addr },
+        _ => BindError::Socket { addr, source },
+    }
+}
+
+/// Memory for what one system call receives.
+#[derive(Debug)]
+pub(crate) struct Receiver {
+    buffers: Box<[u8]>,
+    metas: [RecvMeta; Receiver::BATCH],
+}
+
+impl Receiver {
+    /// Buffers a call fills.
+    pub(crate) const BATCH: usize = if quinn_udp::BATCH_SIZE < 8 { quinn_udp::BATCH_SIZE } else { 8 };
+    /// Bytes of one buffer: the most the kernel coalesces.
+    const BUFFER: usize = 1 << 16;
+
+    pub(crate) fn new() -> Self {
+        Self { buffers: vec![0; Self::BATCH * Self::BUFFER].into(), metas: [RecvMeta::default(); Self::BATCH] }
+    }
+
+    /// Receives what is there, up to a batch, and gives every datagram to `each`. Tells whether the batch was full, so
+    /// that there may be more.
+    pub(crate) fn receive(&mut self, socket: &Socket, mut each: impl FnMut(Path, &mut [u8])) -> io::Result<bool> {
+        let mut chunks = self.buffers.chunks_exact_mut(Self::BUFFER);
+        let mut slices: [IoSliceMut<'_>; Self::BATCH] =
+            std::array::from_fn(|_| IoSliceMut::new(chunks.next().unwrap_or_default()));
+        let count = socket.state.recv((&socket.io).into(), &mut slices, &mut self.metas)?;
+        for (slice, meta) in slices.iter_mut().zip(&self.metas).take(count) {
+            let path = Path::new(meta.addr, meta.dst_ip);
+            let len = meta.len.min(slice.len());
+            // Coalesced datagrams are `stride` apart, the last one possibly shorter.
+            for datagram in slice[..len].chunks_mut(meta.stride.max(1)) {
+                each(path, datagram);
+            }
+        }
+        Ok(count == Self::BATCH)
+    }
+}

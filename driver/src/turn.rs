@@ -1,0 +1,303 @@
+//! One turn of the loop. Never blocks.
+
+use std::io;
+use std::net::{SocketAddr, UdpSocket};
+use std::sync::Arc;
+use std::task::Waker;
+use std::time::Duration;
+
+use b4ae_core::{Clock, Engine, Instant, Seed, Shutdown};
+use zeroize::Zeroizing;
+
+use crate::handle::Handle;
+use crate::jobs::{Done, JobPool};
+use crate::link::Look;
+use crate::links::{Found, Links};
+use crate::mailbox::Mailbox;
+use crate::outbox::{Departure, Outbox};
+use crate::socket::{Receiver, Socket};
+use crate::sync::lock;
+use crate::{BindError, EndpointConfig, Pacing};
+
+/// What the loop should do after a turn.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[must_use]
+pub enum Turn {
+    /// Wait until this time, the socket is readable, or the waker is woken.
+    Sleep(std::time::Instant),
+    /// Wait until the socket is readable or the waker is woken.
+    Idle,
+    /// Drop the driver.
+    Stop,
+}
+
+/// System calls to receive before the clock and the application get their turn.
+const RECEIVE_CALLS: usize = 8;
+/// Errors in a row after which the socket is left alone for a moment.
+const RECEIVE_ERRORS: usize = 8;
+/// How often in a row the application may be put off for a cell that is about to be due.
+const POSTPONED: u8 = 3;
+/// When to come back to a lock that an application thread held.
+const LOCKED: Duration = Duration::from_micros(200);
+/// How often the engine is told the wall clock.
+const WALL_EVERY: Duration = Duration::from_secs(10);
+/// How often the engine is given fresh entropy.
+const RESEED_EVERY: Duration = Duration::from_secs(3600);
+
+/// How far a stop has come.
+#[derive(Clone, Copy)]
+enum Phase {
+    Running,
+    /// The handles' queues are emptied into the engine.
+    Closing {
+        deadline: Instant,
+    },
+    /// The engine has everything, and has been told.
+    Draining {
+        deadline: Instant,
+    },
+}
+
+/// What a turn did to a stop.
+enum Stop {
+    Still,
+    /// Something became of it that the next exchange has to tell.
+    Moved,
+    Complete,
+}
+
+/// The engine with everything around it, driven by a runtime: [`turn`](Self::turn), wait, [`receive`](Self::receive) if
+/// the socket is readable, and again. Dropping it stops the endpoint.
+pub struct Driver {
+    // Fields are dropped in this order; `links` comes last, because it tells the application that the socket is closed.
+    clock: Clock,
+    engine: Engine,
+    socket: Socket,
+    receiver: Receiver,
+    outbox: Outbox,
+    jobs: JobPool,
+    waker: Option<Waker>,
+    phase: Phase,
+    postponed: u8,
+    next_wall: Instant,
+    next_reseed: Instant,
+    mailbox: Arc<Mailbox>,
+    links: Links,
+}
+
+impl std::fmt::Debug for Driver {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Driver").field("local", &self.local_addr()).finish_non_exhaustive()
+    }
+}
+
+/// What sending needs, borrowed field by field.
+macro_rules! departure {
+    ($driver:ident) => {
+        Departure {
+            clock: &$driver.clock,
+            socket: &$driver.socket,
+            counters: &$driver.mailbox.counters,
+            lateness: &$driver.mailbox.lateness,
+        }
+    };
+}
+
+impl Driver {
+    /// Binds the socket, seeds an engine from the system and starts the job threads.
+    pub fn bind(config: EndpointConfig) -> Result<(Self, Handle), BindError> {
+        let EndpointConfig { identity, config, listen, offer, job_threads, flush_on_drop, .. } = config;
+        let clock = Clock::new();
+        let now = clock.now();
+        let engine = Engine::new(&config, identity, &seed().map_err(BindError::Entropy)?, now, Clock::wall())?;
+        let socket = Socket::bind(listen)?;
+        let (limits, traffic) = (config.limits(), config.traffic());
+        let constant_rate = traffic.is_constant_rate();
+        let mailbox =
+            Arc::new(Mailbox::new(clock, socket.local(), engine.peer_id(), offer, limits.message, constant_rate));
+        // As many as the engine may have out for others, and one for each session of its own.
+        let capacity = limits.pending_jobs.saturating_add(limits.sessions).min(1 << 16) as usize;
+        let waker = Arc::clone(&mailbox);
+        let jobs = JobPool::start(job_threads, capacity, move || waker.loop_waker.wake()).map_err(BindError::Thread)?;
+        let handle = Handle::new(Arc::clone(&mailbox), flush_on_drop);
+        let driver = Self {
+            clock,
+            engine,
+            socket,
+            receiver: Receiver::new(),
+            outbox: Outbox::new(constant_rate.then_some(traffic.interval())),
+            jobs,
+            waker: None,
+            phase: Phase::Running,
+            postponed: 0,
+            next_wall: now + WALL_EVERY,
+            next_reseed: now + RESEED_EVERY,
+            links: Links::new(Arc::clone(&mailbox)),
+            mailbox,
+        };
+        Ok((driver, handle))
+    }
+
+    /// The address the socket is bound to.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.socket.local()
+    }
+
+    /// The socket, to wait for it to be readable.
+    pub fn socket(&self) -> &UdpSocket {
+        self.socket.io()
+    }
+
+    /// How long it is until `at`, by the clock the driver goes by.
+    pub fn remaining(&self, at: std::time::Instant) -> Duration {
+        at.saturating_duration_since(self.clock.to_std(self.clock.now()))
+    }
+
+    /// Tells the statistics how slots are kept in time.
+    pub fn set_pacing(&self, pacing: Pacing) {
+        lock(&self.mailbox.state).pacing = pacing;
+    }
+
+    /// Sends what is due, lets the engine act, and exchanges with the application and the job threads. `wake` must make
+    /// the loop call this again soon. Extra calls do no harm.
+    pub fn turn(&mut self, wake: &Waker) -> Turn {
+        self.outbox.send_due(departure!(self));
+        if !self.waker.as_ref().is_some_and(|known| known.will_wake(wake)) {
+            self.mailbox.loop_waker.set(wake);
+            self.waker = Some(wake.clone());
+        }
+        let now = self.clock.now();
+        self.tell_clocks(now);
+        self.engine.handle_timeout(now);
+        while let Some(done) = self.jobs.take() {
+            match done {
+                Done::Completed(completion) => self.engine.handle_completion(now, completion),
+                Done::Panicked => self.mailbox.counters.job_panics.add(),
+            }
+            self.outbox.send_due(departure!(self));
+        }
+
+        // Before the exchange, since sealing a cell may end a session or make room in its queue.
+        self.outbox.collect(&mut self.engine, departure!(self));
+        self.outbox.send_due(departure!(self));
+
+        let found = self.exchange(now);
+        let stop = self.advance_stop(now, found.stop);
+
+        while self.jobs.has_room() {
+            let Some(job) = self.engine.poll_job() else { break };
+            self.jobs.submit(job);
+        }
+        self.outbox.collect(&mut self.engine, departure!(self));
+        self.outbox.send_due(departure!(self));
+        match stop {
+            Stop::Complete => Turn::Stop,
+            Stop::Moved => self.until(now, Look::More),
+            Stop::Still => self.until(now, found.look),
+        }
+    }
+
+    /// Takes in what has arrived. `Ok` when there may be more, `WouldBlock` when there is not; another error when the
+    /// socket keeps failing and is better left alone for some milliseconds. No error ends the loop.
+    pub fn receive(&mut self) -> io::Result<()> {
+        self.tell_clocks(self.clock.now());
+        let mut errors = 0;
+        for _ in 0..RECEIVE_CALLS {
+            let via = departure!(self);
+            let (engine, outbox) = (&mut self.engine, &mut self.outbox);
+            outbox.send_due(via);
+            let received = self.receiver.receive(&self.socket, |path, datagram| {
+                outbox.send_due(via);
+                engine.handle_datagram(via.clock.now(), path, datagram);
+            });
+            match received {
+                Ok(true) => {}
+                // What arrives from here on makes the socket readable anew.
+                Ok(false) => return Err(io::ErrorKind::WouldBlock.into()),
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => return Err(e),
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(e) => {
+                    // An ICMP error about something sent earlier, or a system short of memory: neither is the peers'.
+                    self.mailbox.counters.receive_errors.add();
+                    errors += 1;
+                    if errors == RECEIVE_ERRORS {
+                        return Err(e);
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Exchanges with the application, unless a cell is about to be due: what the application does takes time, tasks to be
+    /// woken most of all, and must not show in when the cell leaves.
+    fn exchange(&mut self, now: Instant) -> Found {
+        if self.outbox.is_near(now) && self.postponed < POSTPONED {
+            self.postponed += 1;
+            return Found { look: Look::Done, stop: None };
+        }
+        self.postponed = 0;
+        let Self { engine, outbox, links, .. } = self;
+        let via = departure!(self);
+        links.exchange(engine, now, || outbox.send_due(via))
+    }
+
+    fn tell_clocks(&mut self, now: Instant) {
+        if now >= self.next_wall {
+            self.next_wall = now + WALL_EVERY;
+            self.engine.handle_wall_clock(Clock::wall());
+        }
+        if now >= self.next_reseed {
+            self.next_reseed = now + RESEED_EVERY;
+            // Without fresh entropy the old serves on.
+            if let Ok(seed) = seed() {
+                self.engine.reseed(&seed);
+            }
+        }
+    }
+
+    fn advance_stop(&mut self, now: Instant, asked: Option<Instant>) -> Stop {
+        match (&mut self.phase, asked) {
+            (_, None) => {}
+            (Phase::Running, Some(deadline)) => {
+                self.phase = Phase::Closing { deadline };
+                self.links.begin_close();
+                return Stop::Moved;
+            }
+            (Phase::Closing { deadline } | Phase::Draining { deadline }, Some(asked)) => *deadline = asked,
+        }
+        match self.phase {
+            Phase::Closing { deadline } | Phase::Draining { deadline } if now >= deadline => {
+                self.engine.shutdown(now, Shutdown::Now);
+                Stop::Complete
+            }
+            Phase::Closing { deadline } if self.links.is_handed_over() => {
+                self.engine.shutdown(now, Shutdown::Flush(deadline));
+                self.phase = Phase::Draining { deadline };
+                Stop::Moved
+            }
+            Phase::Draining { .. } if self.engine.is_drained() && self.outbox.next_due().is_none() => Stop::Complete,
+            Phase::Running | Phase::Closing { .. } | Phase::Draining { .. } => Stop::Still,
+        }
+    }
+
+    fn until(&self, now: Instant, look: Look) -> Turn {
+        let look = match look {
+            Look::Done => None,
+            Look::Locked => Some(now + LOCKED),
+            Look::More => Some(now),
+        };
+        let deadline = match self.phase {
+            Phase::Running => None,
+            Phase::Closing { deadline } | Phase::Draining { deadline } => Some(deadline),
+        };
+        let next = [self.engine.poll_timeout(), self.outbox.next_due(), self.links.next_due(), look, deadline];
+        next.into_iter().flatten().min().map_or(Turn::Idle, |at| Turn::Sleep(self.clock.to_std(at)))
+    }
+}
+
+fn seed() -> Result<Seed, getrandom::Error> {
+    let mut bytes = Zeroizing::new([0; 32]);
+    getrandom::fill(&mut *bytes)?;
+    Ok(Seed::new(*bytes))
+}

@@ -1,0 +1,8 @@
+//! One module a subcommand.
+
+pub(crate) mod chat;
+pub(crate) mod demo;
+pub(crate) mod id;
+pub(crate) mod keygen;
+pub(crate) mod send;
+pub(crate) mod serve;

@@ -1,0 +1,187 @@
+//! `b4ae send`: hand messages to a peer, and return once it has confirmed them.
+
+use std::cell::{Cell, OnceCell};
+use std::fs::File;
+use std::io::{self, IsTerminal as _, Read as _};
+use std::path::Path;
+use std::time::Duration;
+
+use b4ae_core::{Limits, ModePolicy, PeerUri};
+use b4ae_tokio::{Closed, Endpoint, EndpointConfig, Peer, SendError};
+use tokio::time::timeout;
+
+use crate::cli::{ModeArg, Send};
+use crate::error::Error;
+use crate::input::Lines;
+use crate::signal::Stop;
+use crate::{address, identity, net, progress};
+
+/// How long the peer may take to learn that we are done, once everything is confirmed.
+const GOODBYE: Duration = Duration::from_secs(2);
+/// The same, when something was not confirmed: the peer may be gone, and whoever waits has waited enough.
+const SHORT_GOODBYE: Duration = Duration::from_millis(500);
+
+/// What to send.
+enum Source {
+    One(Vec<u8>),
+    Lines(Lines),
+}
+
+/// Sends what `args` name.
+pub(crate) fn run(args: &Send) -> Result<(), Error> {
+    let uri = address::parse(&args.uri)?;
+    let max = Limits::default().message;
+    let source = match (&args.file, &args.message) {
+        (Some(path), _) => Source::One(read(path, max)?),
+        (None, Some(text)) if text == "-" => {
+            Source::Lines(Lines::start(max).map_err(Error::io("reading standard input"))?)
+        }
+        (None, text) => Source::One(text.clone().unwrap_or_default().into_bytes()),
+    };
+    let identity = identity::load_or_ephemeral(&args.key)?;
+    let modes = net::modes(args.mode, &identity)?;
+    let limit = args.timeout.map(|seconds| Duration::from_secs(seconds.into()));
+    let config = net::client(args.traffic, limit)?;
+    let traffic = *config.traffic();
+    let errand = Errand { uri, mode: args.mode, modes, limit, peer: OnceCell::new(), sent: Cell::new(0) };
+    net::run(async {
+        let endpoint = net::bind(EndpointConfig::new(identity, config)).await?;
+        let done = errand.run(&endpoint, source).await;
+        let undelivered = matches!(done, Err(Error::NotDelivered { .. }));
+        match errand.peer.get() {
+            Some(peer) => {
+                net::leave(&endpoint, peer, if undelivered { SHORT_GOODBYE } else { GOODBYE }, &traffic).await;
+            }
+            None => endpoint.close(Duration::ZERO).await,
+        }
+        done
+    })
+}
+
+/// One peer, to be sent something.
+struct Errand {
+    uri: PeerUri,
+    mode: ModeArg,
+    modes: ModePolicy,
+    limit: Option<Duration>,
+    /// The session, once there is one.
+    peer: OnceCell<Peer>,
+    /// Messages handed over.
+    sent: Cell<u64>,
+}
+
+impl Errand {
+    async fn run(&self, endpoint: &Endpoint, source: Source) -> Result<(), Error> {
+        let mut stop = Stop::install()?;
+        let limited = async {
+            match self.limit {
+                None => self.connect_and_deliver(endpoint, source).await,
+                Some(limit) => match timeout(limit, self.connect_and_deliver(endpoint, source)).await {
+                    Ok(done) => done,
+                    Err(_) => Err(self.gave_up(limit).await),
+                },
+            }
+        };
+        tokio::select! {
+            done = limited => done,
+            () = stop.asked() => Err(self.not_delivered("interrupted".into()).await),
+        }
+    }
+
+    async fn connect_and_deliver(&self, endpoint: &Endpoint, source: Source) -> Result<(), Error> {
+        let connecting = net::connect(endpoint, &self.uri, self.mode, self.modes);
+        let peer = progress::during(format!("connecting to {}", self.place()), connecting).await?;
+        let peer = self.peer.get_or_init(|| peer);
+        // Whoever types the lines needs no spinner between them.
+        let typed = matches!(source, Source::Lines(_)) && io::stdin().is_terminal();
+        let sending = self.deliver(peer, source);
+        let done =
+            if typed { sending.await } else { progress::during(format!("sending to {}", self.place()), sending).await };
+        match done {
+            Ok(()) => Ok(()),
+            Err(Failed::Ended(closed)) => Err(self.not_delivered(closed.to_string()).await),
+            Err(Failed::Other(error)) => Err(error),
+        }
+    }
+
+    /// Hands everything over and waits until the peer has confirmed it. What precedes a failure is still delivered.
+    async fn deliver(&self, peer: &Peer, source: Source) -> Result<(), Failed> {
+        let given = match source {
+            Source::One(message) => self.send(peer, message, "the message").await,
+            Source::Lines(mut lines) => self.send_lines(peer, &mut lines).await,
+        };
+        if let Err(Failed::Ended(_)) = given {
+            return given;
+        }
+        peer.flush().await?;
+        given
+    }
+
+    async fn send_lines(&self, peer: &Peer, lines: &mut Lines) -> Result<(), Failed> {
+        loop {
+            let line = tokio::select! {
+                line = lines.next() => line,
+                closed = peer.closed() => return Err(closed.into()),
+            };
+            match line {
+                None => return Ok(()),
+                Some(Ok(line)) => self.send(peer, line, "a line").await?,
+                Some(Err(refused)) => return Err(Failed::Other(refused.into())),
+            }
+        }
+    }
+
+    async fn send(&self, peer: &Peer, message: Vec<u8>, what: &str) -> Result<(), Failed> {
+        match peer.send(message).await {
+            Ok(_) => {
+                self.sent.set(self.sent.get() + 1);
+                Ok(())
+            }
+            Err(SendError::Closed(closed)) => Err(Failed::Ended(closed)),
+            Err(SendError::TooLong { max, .. }) => Err(Failed::Other(Error::TooLong { what: what.into(), max })),
+            Err(error) => Err(Failed::Other(Error::Io { doing: "sending".into(), source: io::Error::other(error) })),
+        }
+    }
+
+    async fn gave_up(&self, limit: Duration) -> Error {
+        match self.peer.get() {
+            Some(_) => self.not_delivered(format!("gave up after {} s, as asked", limit.as_secs())).await,
+            None => Error::Unreachable(self.place()),
+        }
+    }
+
+    async fn not_delivered(&self, why: String) -> Error {
+        let handed_over = self.sent.get();
+        let confirmed = match self.peer.get() {
+            Some(peer) => net::confirmed(peer, handed_over).await,
+            None => 0,
+        };
+        Error::NotDelivered { peer: self.place(), why, confirmed, handed_over }
+    }
+
+    fn place(&self) -> String {
+        net::place(&self.uri)
+    }
+}
+
+/// Why sending stopped.
+enum Failed {
+    Ended(Closed),
+    Other(Error),
+}
+
+impl From<Closed> for Failed {
+    fn from(closed: Closed) -> Self {
+        Self::Ended(closed)
+    }
+}
+
+fn read(path: &Path, max: usize) -> Result<Vec<u8>, Error> {
+    let doing = || format!("reading {}", path.display());
+    let file = File::open(path).map_err(Error::io(doing()))?;
+    let mut bytes = Vec::new();
+    // One byte more than allowed tells a longer file from one that just fits, whatever its metadata say.
+    let limit = u64::try_from(max).unwrap_or(u64::MAX).saturating_add(1);
+    file.take(limit).read_to_end(&mut bytes).map_err(Error::io(doing()))?;
+    if bytes.len() > max { Err(Error::TooLong { what: path.display().to_string(), max }) } else { Ok(bytes) }
+}

@@ -1,0 +1,202 @@
+//! What can go wrong, said so that the reader knows what happened, to what, and what to do; and the exit codes.
+
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use b4ae_core::{ConfigError, ParseError};
+use b4ae_tokio::BindError;
+
+/// The exit codes, for `--help`. They are part of the interface: a number never changes its meaning.
+pub(crate) const EXIT_CODES: &str = "\
+Exit codes:
+   0  done
+   1  the system failed a call (reading, writing, sockets)
+   2  the command line is wrong
+   3  an address is not well-formed
+   4  the key file cannot be used
+   5  the passphrase is wrong or missing
+   6  the peer did not answer
+   7  the peer accepts none of the modes offered
+   8  what answered could not prove to be the peer
+   9  the listening address cannot be used
+  10  not everything was delivered
+  11  a message is too long
+  12  the demo's check failed";
+
+/// A failure of a command.
+#[derive(Debug)]
+pub(crate) enum Error {
+    /// A system call failed while doing `doing`.
+    Io { doing: String, source: io::Error },
+    /// Options that do not go together, or do not fit.
+    Usage(String),
+    /// The configuration the options amount to is not possible.
+    Config(ConfigError),
+    /// `text` is not an address.
+    Address { text: String, source: ParseError },
+    /// The host name of an address does not resolve.
+    Resolve { host: String, source: io::Error },
+    /// There is no key file.
+    KeyMissing(PathBuf),
+    /// There is a key file already.
+    KeyExists(PathBuf),
+    /// The key file cannot be read or written.
+    KeyIo { path: PathBuf, source: io::Error },
+    /// The key file can be read by others.
+    KeyOpenToOthers { path: PathBuf, mode: u32 },
+    /// It is not a key file.
+    KeyFormat(PathBuf),
+    /// The key file asks for an unreasonable amount of work.
+    KeyCost(PathBuf),
+    /// Mode B is wanted, but the identity has no ML-DSA-87 key.
+    KeyCannotSign,
+    /// The passphrase does not open the key file.
+    PassphraseWrong(PathBuf),
+    /// A passphrase is needed and cannot be asked for.
+    PassphraseMissing(String),
+    /// The passphrase cannot be used.
+    PassphraseUnfit(&'static str),
+    /// Nobody answered.
+    Unreachable(String),
+    /// No common mode.
+    NoCommonMode { peer: String, offered: &'static str },
+    /// The other side is not the peer.
+    NotThePeer(String),
+    /// The endpoint cannot be made, in most cases because its address cannot be bound.
+    Bind(BindError),
+    /// The session ended, or time ran out, with messages unconfirmed.
+    NotDelivered { peer: String, why: String, confirmed: u64, handed_over: u64 },
+    /// A message is longer than the limit, in bytes.
+    TooLong { what: String, max: usize },
+    /// The demo measured something it should not have.
+    Verdict(String),
+}
+
+impl Error {
+    /// For `map_err`: a failed system call, and what it was for.
+    pub(crate) fn io(doing: impl Into<String>) -> impl FnOnce(io::Error) -> Self {
+        let doing = doing.into();
+        move |source| Self::Io { doing, source }
+    }
+
+    /// For `map_err`: a key file that cannot be read or written.
+    pub(crate) fn key(path: &Path) -> impl Fn(io::Error) -> Self {
+        let path = path.to_path_buf();
+        move |source| Self::KeyIo { path: path.clone(), source }
+    }
+
+    /// The process's exit code.
+    pub(crate) fn exit_code(&self) -> u8 {
+        match self {
+            Self::Usage(_) | Self::Config(_) => 2,
+            Self::Address { .. } => 3,
+            Self::KeyMissing(_)
+            | Self::KeyExists(_)
+            | Self::KeyIo { .. }
+            | Self::KeyOpenToOthers { .. }
+            | Self::KeyFormat(_)
+            | Self::KeyCost(_)
+            | Self::KeyCannotSign => 4,
+            Self::PassphraseWrong(_) | Self::PassphraseMissing(_) | Self::PassphraseUnfit(_) => 5,
+            Self::Unreachable(_) | Self::Resolve { .. } => 6,
+            Self::NoCommonMode { .. } => 7,
+            Self::NotThePeer(_) => 8,
+            Self::Bind(
+                BindError::InUse { .. }
+                | BindError::Denied { .. }
+                | BindError::Unavailable { .. }
+                | BindError::Socket { .. },
+            ) => 9,
+            Self::Io { .. } | Self::Bind(_) => 1,
+            Self::NotDelivered { .. } => 10,
+            Self::TooLong { .. } => 11,
+            Self::Verdict(_) => 12,
+        }
+    }
+
+    /// What the reader can do about it.
+    pub(crate) fn advice(&self) -> Option<String> {
+        let advice = match self {
+            Self::Io { .. } | Self::Config(_) | Self::KeyIo { .. } | Self::Bind(_) | Self::Verdict(_) => return None,
+            Self::Usage(_) => "see `b4ae help`".into(),
+            Self::Address { .. } => {
+                "an address looks like b4ae://host:port#fingerprint, and `b4ae id` on the other machine prints it; in \
+                 a shell, quote it"
+                    .into()
+            }
+            Self::Resolve { .. } => "check the host name in the address, and this machine's name resolution".into(),
+            Self::KeyMissing(path) => {
+                format!("make one with `b4ae keygen -o {}`, or name another with --key", path.display())
+            }
+            Self::KeyExists(_) => "choose another path with -o, or give --force to replace it: the identity in it is \
+                                   lost for good, and peers know this machine by it"
+                .into(),
+            Self::KeyOpenToOthers { path, .. } => format!(
+                "make it private with `chmod 600 {}`; if others may have read it, make a new identity instead",
+                path.display()
+            ),
+            Self::KeyFormat(_) => "restore it from a backup; it must be byte for byte what `b4ae keygen` wrote".into(),
+            Self::KeyCost(_) => "do not use this file: `b4ae keygen` never writes such a one".into(),
+            Self::KeyCannotSign => "use --mode a, or make an identity for both modes with `b4ae keygen`".into(),
+            Self::PassphraseWrong(_) => "try again; without the passphrase the keys cannot be recovered".into(),
+            Self::PassphraseMissing(_) => {
+                "run it in a terminal, or set B4AE_PASSPHRASE, or give --passphrase-file".into()
+            }
+            Self::PassphraseUnfit(_) => "choose another passphrase".into(),
+            Self::Unreachable(_) => "check that the peer is running and that UDP reaches it; then check the \
+                                     fingerprint: a peer is silent to whoever does not know its fingerprint, so a \
+                                     wrong one looks the same as a peer that is down"
+                .into(),
+            Self::NoCommonMode { .. } => "choose a mode the peer accepts with --mode, or ask its operator to accept \
+                                          this one"
+                .into(),
+            Self::NotThePeer(_) => "if the peer lists whom it allows, ask its operator to add this identity's \
+                                    fingerprint (`b4ae id`); otherwise something else sits at its address"
+                .into(),
+            Self::NotDelivered { .. } => "what was not confirmed may or may not have arrived; send it again".into(),
+            Self::TooLong { .. } => "split it".into(),
+        };
+        Some(advice)
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Io { doing, source } => write!(f, "{doing}: {source}"),
+            Self::Usage(what) => f.write_str(what),
+            Self::Config(source) => source.fmt(f),
+            Self::Address { text, source } => write!(f, "not an address: {text:?}: {source}"),
+            Self::Resolve { host, source } => write!(f, "cannot find the host {host:?}: {source}"),
+            Self::KeyMissing(path) => write!(f, "there is no key file {}", path.display()),
+            Self::KeyExists(path) => write!(f, "there is a file {} already; it was left alone", path.display()),
+            Self::KeyIo { path, source } => write!(f, "cannot use the key file {}: {source}", path.display()),
+            Self::KeyOpenToOthers { path, mode } => {
+                write!(f, "the key file {} can be read or written by others (mode {mode:04o})", path.display())
+            }
+            Self::KeyFormat(path) => write!(f, "{} is not a b4ae key file, or is damaged", path.display()),
+            Self::KeyCost(path) => {
+                write!(f, "the key file {} asks for an unreasonable amount of memory or work", path.display())
+            }
+            Self::KeyCannotSign => f.write_str("mode B needs an identity with an ML-DSA-87 key, and this one has none"),
+            Self::PassphraseWrong(path) => write!(f, "the passphrase does not open the key file {}", path.display()),
+            Self::PassphraseMissing(what) => write!(f, "{what} needs a passphrase, and there is nobody to ask"),
+            Self::PassphraseUnfit(why) => write!(f, "the passphrase {why}"),
+            Self::Unreachable(peer) => {
+                write!(f, "no answer from {peer}: it is down or unreachable, or the address or fingerprint is wrong")
+            }
+            Self::NoCommonMode { peer, offered } => write!(f, "{peer} does not accept {offered}"),
+            Self::NotThePeer(peer) => write!(
+                f,
+                "the handshake with {peer} failed: it does not allow this identity, or what answered is not the peer"
+            ),
+            Self::Bind(source) => source.fmt(f),
+            Self::NotDelivered { peer, why, confirmed, handed_over } => {
+                write!(f, "{confirmed} of {handed_over} messages to {peer} were confirmed, then: {why}")
+            }
+            Self::TooLong { what, max } => write!(f, "{what} is longer than a message may be ({max} bytes)"),
+            Self::Verdict(what) => write!(f, "the demo failed: {what}"),
+        }
+    }
+}

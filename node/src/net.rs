@@ -1,0 +1,126 @@
+//! Endpoints made from options, and what goes wrong with them in this program's words.
+
+use std::future::Future;
+use std::io;
+use std::time::Duration;
+
+use b4ae_core::{
+    Accept, CloseReason, Config, ConfigBuilder, ConfigError, Identity, Limits, MessageId, ModePolicy, PeerUri, Traffic,
+};
+use b4ae_tokio::{BindError, Closed, ConnectError, Endpoint, EndpointConfig, Peer};
+
+use tokio::time::{sleep, timeout};
+
+use crate::cli::{ModeArg, Profile, TrafficArgs};
+use crate::error::Error;
+
+/// How long the handshake may take unless told otherwise.
+const HANDSHAKE: Duration = Duration::from_secs(20);
+/// The longest stay after the end of a session.
+const LINGER: Duration = Duration::from_secs(1);
+/// How long a session lives without a sign of life, at least.
+const IDLE: Duration = Duration::from_secs(60);
+/// How long a message waits before it may take a slot kept for cover, at least.
+const QUEUE: Duration = Duration::from_secs(60);
+
+/// Runs `work` on a Tokio runtime of its own. The endpoints keep their slots on threads of their own, so one thread
+/// is enough for the rest.
+pub(crate) fn run<T>(work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(Error::io("starting the runtime"))?;
+    let done = runtime.block_on(work);
+    runtime.shutdown_background();
+    done
+}
+
+/// The traffic `args` ask for, with time limits that fit `sessions` at its rate.
+fn traffic(args: TrafficArgs, sessions: u32) -> ConfigBuilder {
+    let (profile, dummy_rate) = match args.profile {
+        Profile::Balanced => (Traffic::balanced(), 0.2),
+        Profile::HighSecurity => (Traffic::high_security(), 0.5),
+    };
+    let traffic = match args.rate {
+        None => profile,
+        Some(rate) => Traffic::constant(Duration::from_secs(1) / rate.max(1)).with_dummy_rate(dummy_rate),
+    };
+    // A full house gives each session a slot in so long, at worst.
+    let gap = traffic.interval() * sessions.next_power_of_two() * 2;
+    Config::builder(traffic.with_max_queue_latency(QUEUE.max(gap)))
+        .limits(Limits { sessions, ..Limits::default() })
+        .idle_timeout(IDLE.max(gap * 4))
+}
+
+/// What a node that only connects is configured with.
+pub(crate) fn client(args: TrafficArgs, timeout: Option<Duration>) -> Result<Config, Error> {
+    let handshake = timeout.map_or(HANDSHAKE, |timeout| timeout.min(HANDSHAKE));
+    traffic(args, 1).handshake_timeout(handshake).build().map_err(Error::Config)
+}
+
+/// What a node that listens for up to `sessions` peers is configured with.
+pub(crate) fn server(args: TrafficArgs, sessions: u32, accept: Accept) -> Result<Config, Error> {
+    traffic(args, sessions).accept(accept).build().map_err(Error::Config)
+}
+
+/// The modes meant by `mode` for an identity that may have no signing key.
+pub(crate) fn modes(mode: ModeArg, identity: &Identity) -> Result<ModePolicy, Error> {
+    match mode {
+        ModeArg::Both if !identity.can_sign() => Ok(ModePolicy::A),
+        ModeArg::B if !identity.can_sign() => Err(Error::KeyCannotSign),
+        _ => Ok(mode.policy()),
+    }
+}
+
+/// Binds an endpoint.
+pub(crate) async fn bind(config: EndpointConfig) -> Result<Endpoint, Error> {
+    Endpoint::bind(config).await.map_err(|error| match error {
+        BindError::Config(ConfigError::NoSigner) => Error::KeyCannotSign,
+        BindError::Config(error) => Error::Config(error),
+        error => Error::Bind(error),
+    })
+}
+
+/// Opens a session with the peer at `uri`, offering `modes`.
+pub(crate) async fn connect(
+    endpoint: &Endpoint,
+    uri: &PeerUri,
+    mode: ModeArg,
+    modes: ModePolicy,
+) -> Result<Peer, Error> {
+    endpoint.connect_with(uri, modes).await.map_err(|error| match error {
+        ConnectError::Resolve(host, source) => Error::Resolve { host, source },
+        ConnectError::Core(b4ae_core::ConnectError::ModeUnavailable) => Error::KeyCannotSign,
+        ConnectError::Failed(CloseReason::Unreachable | CloseReason::Idle) => Error::Unreachable(place(uri)),
+        ConnectError::Failed(CloseReason::NoCommonMode) => {
+            Error::NoCommonMode { peer: place(uri), offered: mode.describe() }
+        }
+        ConnectError::Failed(_) => Error::NotThePeer(place(uri)),
+        error => Error::Io { doing: format!("connecting to {}", place(uri)), source: io::Error::other(error) },
+    })
+}
+
+/// Ends the session within `limit`, having told the peer, and stops the endpoint.
+pub(crate) async fn leave(endpoint: &Endpoint, peer: &Peer, limit: Duration, traffic: &Traffic) {
+    // Ready as soon as the peer has confirmed the end: nobody has to wait for the whole endpoint to fall silent.
+    if timeout(limit, peer.close()).await.is_ok() && peer.closed().await == Closed::Session(CloseReason::Peer) {
+        // It was the peer who ended it, and is still waiting for the confirmation in one of our next slots.
+        sleep(LINGER.min(traffic.interval() * 4)).await;
+    }
+    endpoint.close(Duration::ZERO).await;
+}
+
+/// How many of the first `sent` messages the peer has confirmed without a gap.
+pub(crate) async fn confirmed(peer: &Peer, sent: u64) -> u64 {
+    let mut count = 0;
+    // No waiting: a confirmation that is there answers at once, whatever the time limit.
+    while count < sent && matches!(timeout(Duration::ZERO, peer.delivered(MessageId(count))).await, Ok(Ok(()))) {
+        count += 1;
+    }
+    count
+}
+
+/// Host and port of a peer, for messages.
+pub(crate) fn place(uri: &PeerUri) -> String {
+    if uri.host.contains(':') { format!("[{}]:{}", uri.host, uri.port) } else { format!("{}:{}", uri.host, uri.port) }
+}

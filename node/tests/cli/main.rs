@@ -1,0 +1,10 @@
+//! The binary as its users meet it: processes, files, sockets, exit codes.
+
+#![cfg(unix)]
+
+mod demo;
+mod errors;
+mod impaired;
+mod keys;
+mod messages;
+mod run;
