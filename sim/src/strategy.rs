@@ -76,11 +76,23 @@ pub fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// A whole scenario of up to `steps` steps, `then_ms` after the last.
-pub fn scenario(steps: usize, then_ms: u32) -> impl Strategy<Value = Scenario> {
+/// Steps, after a wait that mostly is long enough for sessions to open.
+fn steps(step: impl Strategy<Value = Step>, most: usize) -> impl Strategy<Value = Vec<Step>> {
+    let wait = prop_oneof![1 => Just(0), 4 => 0..2000_u32];
+    (wait, vec(step, 0..=most)).prop_map(|(wait, mut steps)| {
+        if wait > 0 {
+            steps.insert(0, Step::WaitMs(wait));
+        }
+        steps
+    })
+}
+
+/// A whole scenario of up to `most` steps, `then_ms` after the last.
+pub fn scenario(most: usize, then_ms: u32) -> impl Strategy<Value = Scenario> {
     let offer = prop::sample::select(vec![Offer::OfferA, Offer::OfferB, Offer::OfferAThenB]);
     let grid = prop::sample::select(vec![Grid::Fast, Grid::Balanced, Grid::Slow]);
-    (seed(), topology(5), network(), grid, offer, behaviour(), behaviour(), reading(), vec(step(), 0..=steps)).prop_map(
+    let steps = steps(step(), most);
+    (seed(), topology(5), network(), grid, offer, behaviour(), behaviour(), reading(), steps).prop_map(
         move |(seed, topology, network, grid, offer, clients, server, reading, steps)| Scenario {
             seed,
             topology,
@@ -92,6 +104,24 @@ pub fn scenario(steps: usize, then_ms: u32) -> impl Strategy<Value = Scenario> {
             reading,
             steps,
             then_ms,
+        },
+    )
+}
+
+/// A scenario of up to `most` gentle steps in which applications are silent: a stage for what they may do instead.
+pub fn stage(most: usize, then_ms: u32) -> impl Strategy<Value = Scenario> {
+    let offer = prop::sample::select(vec![Offer::OfferA, Offer::OfferB]);
+    let grid = prop::sample::select(vec![Grid::Fast, Grid::Balanced]);
+    (seed(), topology(5), network(), grid, offer, steps(gentle_step(), most)).prop_map(
+        move |(seed, topology, network, grid, offer, steps)| Scenario {
+            seed,
+            topology,
+            network,
+            grid,
+            offer,
+            steps,
+            then_ms,
+            ..Scenario::default()
         },
     )
 }

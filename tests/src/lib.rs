@@ -3,14 +3,15 @@
 //! They panic where a test would: a helper that cannot do its part is a failed test.
 #![allow(clippy::missing_panics_doc)]
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
 use b4ae_core::{Accept, Config, ConfigBuilder, Event, Instant, Limits, ModePolicy, SessionId, Traffic};
 use b4ae_sim::{Action, Attacker, Behaviour, Encounter, Forged, HostId, HostSpec, Latency, Network, Sighting, World};
-use proptest::test_runner::Config as ProptestConfig;
+use proptest::strategy::Strategy;
+use proptest::test_runner::{Config as ProptestConfig, TestRunner};
 
 /// A seed from a number.
 pub fn seed(n: u64) -> [u8; 32] {
@@ -26,6 +27,39 @@ pub fn cases(number: u32) -> ProptestConfig {
         config.cases = number;
     }
     config
+}
+
+/// Runs `check` on random values; what fails is shrunk and printed.
+pub fn for_all<S: Strategy>(config: ProptestConfig, values: &S, check: impl Fn(S::Value)) {
+    let result = TestRunner::new(config).run(values, |value| {
+        check(value);
+        Ok(())
+    });
+    if let Err(failure) = result {
+        panic!("{failure}");
+    }
+}
+
+/// Counts the cases in which something happened: a property of runs in which nothing does is no property.
+#[derive(Debug, Default)]
+pub struct Tally {
+    all: Cell<u32>,
+    some: Cell<u32>,
+}
+
+impl Tally {
+    /// One more case.
+    pub fn count(&self, happened: bool) {
+        self.all.set(self.all.get() + 1);
+        self.some.set(self.some.get() + u32::from(happened));
+    }
+
+    /// It happened in half of the cases, and there were some.
+    #[track_caller]
+    pub fn assert_at_least_half(&self, what: &str) {
+        let (some, all) = (self.some.get(), self.all.get());
+        assert!(all > 0 && some * 2 >= all, "of {all} cases only {some} {what}");
+    }
 }
 
 /// So many milliseconds.
