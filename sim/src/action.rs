@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use b4ae_core::{ModePolicy, UnixTime};
+use b4ae_core::{ModePolicy, Shutdown, UnixTime};
 
 use crate::attacker::Forged;
 use crate::fault::Faults;
@@ -50,6 +50,8 @@ pub enum Action {
     SlowSigner(HostId, Duration),
     /// Makes a host's signer fail, or work again.
     FailSigner(HostId, bool),
+    /// Shuts a host's engine down.
+    Shutdown(HostId, Shutdown),
     /// Tells a host the wall clock.
     Wall(HostId, UnixTime),
     /// Delivers a datagram to whoever has the address `to`.

@@ -154,6 +154,13 @@ impl World {
             }
             Action::SlowSigner(id, time) => self.host_mut(id).signing = time,
             Action::FailSigner(id, failing) => self.host_mut(id).set_signer_failing(failing),
+            Action::Shutdown(id, how) => {
+                let now = self.now;
+                if let Some(engine) = &mut self.host_mut(id).engine {
+                    engine.shutdown(now, how);
+                }
+                self.with(id, Host::after_command)?;
+            }
             Action::Wall(id, wall) => {
                 if let Some(engine) = &mut self.host_mut(id).engine {
                     engine.handle_wall_clock(wall);

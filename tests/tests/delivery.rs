@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use b4ae_core::{Accept, Config, Event, Limits, ModePolicy, SendError, Traffic};
+use b4ae_core::{Accept, CloseReason, Config, ConnectError, Event, Limits, ModePolicy, SendError, Shutdown, Traffic};
 use b4ae_sim::{Action, Behaviour, HostSpec, Latency, LinkConfig, Network, Reading};
-use b4ae_tests::{Net, at, built, closed_client, deniable_server, fast, ms, open, secs};
+use b4ae_tests::{Net, at, built, closed, closed_client, connect, deniable_server, fast, metrics, ms, open, secs};
 
 /// The reference model compares every message taken with every message sent; a message lost would never arrive, and
 /// one doubled or out of order is a violation.
@@ -227,9 +227,9 @@ fn a_graceful_close_delivers_what_was_queued_first() {
         net.run(secs(30));
         let delivery = net.world.delivery(net.client, client);
         assert_eq!((delivery.arrived, delivery.confirmed), (10, 10), "seed {n}");
-        assert_eq!(delivery.closed, Some(b4ae_core::CloseReason::Local), "seed {n}");
+        assert_eq!(delivery.closed, Some(CloseReason::Local), "seed {n}");
         let other = net.world.delivery(net.server, server);
-        assert_eq!(other.closed, Some(b4ae_core::CloseReason::Peer), "seed {n}");
+        assert_eq!(other.closed, Some(CloseReason::Peer), "seed {n}");
     }
 }
 
@@ -246,7 +246,7 @@ fn late_timers_and_suspensions_cost_time_alone() {
         net.run(ms(100));
     }
     assert!(net.all_arrive_within(secs(20)));
-    assert!(b4ae_tests::metrics(&net.world, net.client).slots_skipped > 100);
+    assert!(metrics(&net.world, net.client).slots_skipped > 100);
 }
 
 #[test]
@@ -257,8 +257,104 @@ fn a_peer_that_crashed_is_missed_and_can_be_reached_again() {
     net.run(secs(1));
     net.act(Action::Restart(net.server));
     net.run(secs(70));
-    assert_eq!(b4ae_tests::closed(&net.world, net.client, client), Some(b4ae_core::CloseReason::Idle));
+    assert_eq!(closed(&net.world, net.client, client), Some(CloseReason::Idle));
     let (again, _) = open(&mut net.world, net.client, net.server, ModePolicy::A);
     net.say(again, b"back");
     assert!(net.all_arrive_within(secs(10)));
+}
+
+/// Shutting down within a deadline delivers what was queued; after it nothing is sent any more.
+#[test]
+fn a_shutdown_flushes_and_then_is_silent() {
+    let spec = |accept| {
+        let traffic = Traffic::constant(ms(1)).with_leave_boundary(secs(1));
+        let limits = Limits { sessions: 16, ..Limits::default() };
+        HostSpec::new(built(Config::builder(traffic).limits(limits).accept(accept))).without_signer()
+    };
+    let mut net = Net::of(14, spec(Accept::Anyone(ModePolicy::A)), spec(Accept::Nobody)).on(Network::Wan);
+    let (client, server) = net.open();
+    for k in 0..20 {
+        net.say(client, &[k; 3000]);
+    }
+    let deadline = net.world.now() + secs(10);
+    net.act(Action::Shutdown(net.client, Shutdown::Flush(deadline)));
+    net.run(secs(5));
+    assert_eq!(net.world.delivery(net.client, client).confirmed, 20);
+    assert_eq!(net.world.delivery(net.client, client).closed, Some(CloseReason::Local));
+    assert_eq!(net.world.delivery(net.server, server).closed, Some(CloseReason::Peer));
+    assert!(net.world.engine(net.client).expect("it runs").is_drained());
+    let refused = net.world.connect(net.client, net.server, ModePolicy::A).expect("no violation");
+    assert_eq!(refused, Err(ConnectError::ShuttingDown));
+    net.run(secs(10));
+    let sent = net.world.departures(net.client).len();
+    net.run(secs(10));
+    assert_eq!(net.world.departures(net.client).len(), sent, "it has shut down and still sends");
+}
+
+#[test]
+fn a_shutdown_at_once_ends_everything_at_once() {
+    let mut net = Net::deniable(15);
+    let (client, server) = net.open();
+    net.say(client, &vec![1; 100_000]);
+    net.act(Action::Shutdown(net.client, Shutdown::Now));
+    net.run(ms(1));
+    assert!(net.world.delivery(net.client, client).closed.is_some());
+    assert!(net.world.engine(net.client).expect("it runs").is_drained());
+    net.run(secs(61));
+    assert!(net.world.delivery(net.server, server).closed.is_some(), "the peer does not miss it");
+}
+
+/// Obfuscated traffic delivers all the same.
+#[test]
+fn low_overhead_traffic_delivers_too() {
+    let config = |accept| {
+        built(Config::builder(Traffic::low_overhead_unprotected()).accept(accept).handshake_timeout(secs(120)))
+    };
+    for (n, network) in (0..).zip(Network::ALL) {
+        let server = HostSpec::new(config(Accept::Anyone(ModePolicy::A))).without_signer();
+        let mut net = Net::of(n, server, HostSpec::new(config(Accept::Nobody)).without_signer()).on(network);
+        let (client, server) = net.open();
+        for k in 0..10 {
+            net.say(client, &[k; 5000]);
+            net.answer(server, &[k; 500]);
+        }
+        assert!(net.all_arrive_within(secs(120)), "{network:?}: {:?}", net.world.delivery(net.client, client));
+    }
+}
+
+/// Every place is taken: the next to ask is told at home, the next stranger is not served; then there is room again.
+#[test]
+fn a_full_house_is_full_for_as_long_as_it_is() {
+    let spec = |accept| {
+        let traffic = Traffic::constant(ms(1)).with_leave_boundary(secs(1));
+        let limits = Limits { sessions: 2, ..Limits::default() };
+        HostSpec::new(built(Config::builder(traffic).limits(limits).accept(accept))).without_signer()
+    };
+    let mut net = Net::of(16, spec(Accept::Anyone(ModePolicy::A)), spec(Accept::Nobody));
+    let (first, _) = net.open();
+    net.open();
+    let refused = net.world.connect(net.client, net.server, ModePolicy::A).expect("no violation");
+    assert_eq!(refused, Err(ConnectError::Full));
+    let other = net.world.add(spec(Accept::Nobody)).expect("an engine");
+    let id = connect(&mut net.world, other, net.server, ModePolicy::A);
+    net.run(secs(60));
+    assert!(closed(&net.world, other, id).is_some(), "a third session with a server of two");
+    assert_eq!(metrics(&net.world, net.server).sessions, 2);
+    net.world.close(net.client, first).expect("no violation");
+    net.run(secs(5));
+    open(&mut net.world, other, net.server, ModePolicy::A);
+}
+
+/// A session of minutes in which both sides talk all the time: every message once, in order.
+#[test]
+fn a_long_conversation_is_whole() {
+    let behaviour = Behaviour::Chat { mean_ms: 40, max_len: 3000 };
+    let spec = |config| HostSpec::new(config).without_signer().behaviour(behaviour);
+    let mut net = Net::of(17, spec(deniable_server()), spec(closed_client())).on(Network::Mobile);
+    let (client, server) = net.open();
+    net.run(secs(120));
+    for (host, id) in [(net.client, client), (net.server, server)] {
+        let delivery = net.world.delivery(host, id);
+        assert!(delivery.sent > 2500 && delivery.arrived + 50 > delivery.sent, "{delivery:?}");
+    }
 }

@@ -359,3 +359,19 @@ fn an_unanswered_handshake_ends_in_time() {
     assert_eq!(events[0].1, Event::Closed(id, CloseReason::Unreachable));
     assert!(events[0].0 >= Instant::ORIGIN + secs(5) && events[0].0 < Instant::ORIGIN + Duration::from_secs(7));
 }
+
+/// An identity past its date opens no session, on either side; with the clock set back it does.
+#[test]
+fn an_expired_identity_is_refused() {
+    let identity = |n| Identity::from_secret(&SecretIdentity::generate(&Seed::new([n; 32])));
+    let (before, after) = (UnixTime(1_799_999_999), UnixTime(1_800_000_001));
+    for (server_until, client_until, opens) in [(after, after, true), (before, after, false), (after, before, false)] {
+        let server = HostSpec::new(open_server()).identity(identity(1).expiring(server_until));
+        let client = HostSpec::new(closed_client()).identity(identity(2).expiring(client_until));
+        let mut net = Net::of(14, server, client);
+        net.connect(ModePolicy::A);
+        net.run(secs(5));
+        let sessions = opened(&net.world, net.server);
+        assert_eq!(sessions, usize::from(opens), "server {server_until:?}, client {client_until:?}");
+    }
+}
