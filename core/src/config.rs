@@ -7,6 +7,7 @@ use crate::error::ConfigError;
 use crate::identity::PeerId;
 use crate::mode::ModePolicy;
 use crate::time::nanos;
+use crate::wire::cell::DATA_LEN;
 
 /// When cells leave. A function of the configuration and the set of sessions alone, unless the pattern is
 /// low-overhead.
@@ -331,7 +332,6 @@ impl ConfigBuilder {
             ("message", limits.message, 1, 1 << 24),
             ("send_messages", limits.send_messages, 1, 1 << 16),
             ("send_bytes", limits.send_bytes, limits.message, 1 << 30),
-            ("receive_bytes", limits.receive_bytes, 2048 + limits.message + limits.message / 8, 1 << 30),
             ("reorder_window", limits.reorder_window, 1, 2048),
             ("puzzle_bits_min", config.puzzle_bits_min as usize, 0, 20),
         ];
@@ -340,10 +340,19 @@ impl ConfigBuilder {
                 return Err(ConfigError::Limit(name));
             }
         }
+        // Sealed long ahead, a cell says what was true then; sealed for ever ahead, sealing never ends.
+        if traffic.lead > Duration::from_secs(1) {
+            return Err(ConfigError::Limit("lead"));
+        }
         let Padding { min, max } = config.padding;
         let bucket = |size: u32| (1024..=1 << 20).contains(&size) && size.is_power_of_two();
         if !bucket(min) || !bucket(max) || min > max {
             return Err(ConfigError::Padding);
+        }
+        // A message that the window cannot hold, padding included, could never begin.
+        let longest = (config.padding.cells(limits.message) * DATA_LEN).max(2048 + limits.message + limits.message / 8);
+        if !(longest..=1 << 30).contains(&limits.receive_bytes) {
+            return Err(ConfigError::Limit("receive_bytes"));
         }
         if traffic.is_constant_rate() {
             let gap = config.longest_gap();

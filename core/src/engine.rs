@@ -7,6 +7,7 @@ mod slab;
 mod transmit;
 
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+use alloc::vec::Vec;
 use core::fmt;
 
 use crate::config::{Accept, Config};
@@ -98,6 +99,9 @@ pub struct Engine {
     outgoing: BTreeSet<Outgoing>,
     timers: BTreeSet<(Instant, Timer)>,
     grid: Grid,
+    /// Sessions that own slots, in the order they joined: a place in the table tells when the application took the
+    /// end of an earlier session, and the schedule must not.
+    owners: Vec<u32>,
     /// Low-overhead cells that are due.
     due: VecDeque<(u32, u32, Instant)>,
     shutdown: Option<Shutdown>,
@@ -164,6 +168,7 @@ impl Engine {
             outgoing: BTreeSet::new(),
             timers: BTreeSet::new(),
             grid,
+            owners: Vec::new(),
             due: VecDeque::new(),
             shutdown: None,
             metrics: Metrics::default(),
@@ -289,8 +294,11 @@ impl Engine {
             Shutdown::Now => self.drop_all(),
             Shutdown::Flush(deadline) => {
                 self.timers.insert((deadline, Timer::Shutdown));
-                let slots: alloc::vec::Vec<_> = self.sessions.iter().map(|(slot, _)| slot).collect();
-                slots.into_iter().for_each(|slot| self.close_session(slot));
+                let slots: Vec<_> = self.sessions.iter().map(|(slot, _)| slot).collect();
+                slots.into_iter().for_each(|slot| {
+                    self.close_session(slot);
+                    self.pace_low_overhead(slot, false);
+                });
             }
         }
     }
@@ -329,6 +337,7 @@ impl Engine {
         let Some(entry) = self.sessions.get_mut(slot) else { return };
         entry.link = Some(alloc::boxed::Box::new(link));
         self.routes.insert(cid, Route::Session(slot));
+        self.owners.push(slot);
         if !self.config.traffic.is_constant_rate() {
             self.start_low_overhead(slot, generation);
         } else if !self.grid.is_running() {
@@ -344,10 +353,9 @@ impl Engine {
             .iter()
             .filter(|(_, entry)| entry.link.as_ref().and_then(|link| link.leaves).is_some_and(|leaves| leaves <= now));
         // Allocates only when somebody leaves.
-        let leaving: alloc::vec::Vec<_> = leaving.map(|(slot, _)| slot).collect();
+        let leaving: Vec<_> = leaving.map(|(slot, _)| slot).collect();
         leaving.into_iter().for_each(|slot| self.unlink(slot));
-        let owners = self.sessions.iter().filter(|(_, entry)| entry.link.is_some()).map(|(slot, _)| slot);
-        self.grid.begin_round(owners, now);
+        self.grid.begin_round(self.owners.iter().copied(), now);
     }
 
     /// Wipes a session's keys and gives up its slots.
@@ -355,6 +363,7 @@ impl Engine {
         let Some(entry) = self.sessions.get_mut(slot) else { return };
         if let Some(link) = entry.link.take() {
             self.routes.remove(&link.receive_cid);
+            self.owners.retain(|&owner| owner != slot);
         }
         self.retire(slot);
     }
@@ -406,12 +415,13 @@ impl Engine {
 
     /// Ends everything at once.
     fn drop_all(&mut self) {
-        let sessions: alloc::vec::Vec<_> = self.sessions.iter().map(|(slot, _)| slot).collect();
+        let sessions: Vec<_> = self.sessions.iter().map(|(slot, _)| slot).collect();
+        self.owners.clear();
         for slot in sessions {
             self.end_session(slot, CloseReason::Local);
             self.unlink(slot);
         }
-        let half_open: alloc::vec::Vec<_> = self.half_open.iter().map(|(slot, _)| slot).collect();
+        let half_open: Vec<_> = self.half_open.iter().map(|(slot, _)| slot).collect();
         half_open.into_iter().for_each(|slot| self.drop_half_open(slot));
         self.challenges.clear();
         self.jobs.clear();
@@ -437,8 +447,9 @@ impl Engine {
         }
         let traffic = &self.config.traffic;
         let share = u64::from(1000 - traffic.dummy_permille);
-        let gap = nanos(traffic.interval).saturating_mul(self.grid.round_len().max(1) as u64) * 1000 / share;
-        entry.queue.waiting_cells() as u64 * gap <= nanos(traffic.max_queue_latency)
+        let gap = nanos(traffic.interval).saturating_mul(self.grid.round_len().max(1) as u64);
+        let gap = gap.saturating_mul(1000) / share;
+        (entry.queue.waiting_cells() as u64).saturating_mul(gap) <= nanos(traffic.max_queue_latency)
     }
 
     pub(crate) fn entry(&self, id: SessionId) -> &Entry {

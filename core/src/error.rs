@@ -163,6 +163,8 @@ pub enum CloseReason {
     NoCommonMode,
     /// The handshake ended in failure: what answered could not prove to be the peer, or a signer failed.
     HandshakeFailed,
+    /// The two sides do not fit together: one sent what the other does not take, as when their limits differ.
+    Protocol,
 }
 
 impl fmt::Display for CloseReason {
@@ -174,6 +176,7 @@ impl fmt::Display for CloseReason {
             Self::Unreachable => "no answer: the peer is down, or the address or the fingerprint is wrong",
             Self::NoCommonMode => "the peer accepts none of the modes offered",
             Self::HandshakeFailed => "the peer could not prove its identity",
+            Self::Protocol => "one side sent what the other does not take: their limits differ",
         })
     }
 }

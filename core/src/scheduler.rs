@@ -77,13 +77,15 @@ impl Grid {
         !self.round.is_empty()
     }
 
-    fn time_of(&self, slot: u64) -> u64 {
-        slot.saturating_mul(self.interval)
+    /// When the next slot is; never, past the end of time.
+    fn time(&self) -> Option<u64> {
+        self.slot.checked_mul(self.interval)
     }
 
     /// When the next slot is to be sealed.
     pub(crate) fn next_seal(&self) -> Option<Instant> {
-        self.is_running().then(|| Instant::from_nanos(self.time_of(self.slot).saturating_sub(self.lead)))
+        let at = self.time().filter(|_| self.is_running())?;
+        Some(Instant::from_nanos(at.saturating_sub(self.lead)))
     }
 
     /// The next step that is due.
@@ -93,10 +95,9 @@ impl Grid {
         }
         self.skip_late();
         while let Some(&owner) = self.round.get(self.place) {
-            let at = self.time_of(self.slot);
-            if at > self.armed.saturating_add(self.lead) {
+            let Some(at) = self.time().filter(|&at| at <= self.armed.saturating_add(self.lead)) else {
                 return Step::Wait;
-            }
+            };
             self.place += 1;
             self.slot += 1;
             if owner != SILENT {

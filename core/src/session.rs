@@ -18,6 +18,7 @@ use crate::mode::Mode;
 use crate::secret::Secret;
 use crate::session::entry::Entry;
 use crate::transmit::Path;
+use crate::wire::cell::DATA_LEN;
 
 /// Names one session for good: a reused slot gets a new generation, so a stale id finds nothing.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -131,11 +132,16 @@ impl Session<'_> {
         if message.len() > max {
             return Err(SendError::TooLong { max });
         }
+        let cells = u16::try_from(padding.cells(message.len())).expect("16 MiB are fewer cells than 2^16");
+        if let Some(window) = self.entry().queue.window().filter(|&window| u64::from(cells) > window) {
+            // A power of two is a bucket, and never longer once padded.
+            let bytes = usize::try_from(window).unwrap_or(max).saturating_mul(DATA_LEN);
+            return Err(SendError::TooLong { max: bytes.checked_ilog2().map_or(0, |log| 1 << log) });
+        }
         if !self.engine.has_room(self.entry(), message.len()) {
             self.engine.entry_mut(self.id).want_write = true;
             return Err(SendError::Full);
         }
-        let cells = u16::try_from(padding.cells(message.len())).expect("16 MiB are fewer cells than 2^16");
         let now = self.engine.now();
         let id = self.engine.entry_mut(self.id).queue.push(message, cells, unordered, now);
         self.engine.pace_low_overhead(self.id.slot, false);
@@ -159,6 +165,8 @@ impl Session<'_> {
         }
         let taken = self.engine.entry_mut(self.id).inbox.take(out).ok_or(RecvError::Empty)?;
         self.engine.count_received();
+        // On a low-overhead session the peer may be waiting for this room, and cover may be long in coming.
+        self.engine.pace_low_overhead(self.id.slot, true);
         // What ended the session may be told once the last message has been taken.
         self.engine.list(self.id.slot);
         Ok(taken)

@@ -178,7 +178,7 @@ impl Pressure {
 impl Engine {
     /// A datagram with no connection id of ours.
     pub(crate) fn knock(&mut self, path: Path, datagram: &mut [u8; DATAGRAM_LEN]) {
-        if self.accept_bits == 0 {
+        if self.accept_bits == 0 || self.shutdown.is_some() {
             self.metrics.drops.stranger += 1;
             return;
         }
@@ -376,8 +376,11 @@ impl Engine {
             self.metrics.drops.unauthentic += 1;
             return;
         };
-        // The initiator is who it was, wherever it writes from now.
-        half.path = path;
+        // The cookie vouches for one address. A Finish from another may be a copy that an observer sends in somebody's
+        // name; an initiator that has moved proves its new address in the session.
+        if path.remote() == half.path.remote() {
+            half.path = path;
+        }
         if header.kind != kind::FINISH || awaiting.accepting {
             return;
         }

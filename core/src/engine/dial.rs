@@ -28,7 +28,7 @@ const FIRST_RETRY: Duration = Duration::from_secs(1);
 const LONGEST_RETRY: Duration = Duration::from_secs(8);
 /// Init is sent this often before a new Hello asks for a new cookie.
 const INIT_TRIES: u8 = 4;
-/// Challenges and Statuses that one handshake acts on.
+/// Statuses that one handshake acts on.
 const MAX_ANSWERS: u8 = 16;
 
 /// A handshake we began.
@@ -48,6 +48,8 @@ pub(crate) struct Dial {
     /// A Challenge that came while another was being answered: tried if that one leads nowhere.
     spare: Option<Challenge>,
     answers: u8,
+    /// A Challenge said that no mode offered is accepted. Whoever knows the fingerprint can say so.
+    refused: bool,
     failed: bool,
 }
 
@@ -100,13 +102,17 @@ impl Dial {
     fn backoff(&mut self, now: Instant, random: &mut Stream) {
         let base = nanos(self.retry);
         let jitter = random.below(base / 2);
-        self.timer = now + Duration::from_nanos(base * 3 / 4 + jitter);
+        self.timer = (now + Duration::from_nanos(base * 3 / 4 + jitter)).min(self.give_up);
         self.retry = (self.retry * 2).min(LONGEST_RETRY);
     }
 
     /// Why the handshake came to nothing.
     fn verdict(&self) -> CloseReason {
-        if self.failed { CloseReason::HandshakeFailed } else { CloseReason::Unreachable }
+        match self.stage {
+            _ if self.failed => CloseReason::HandshakeFailed,
+            Stage::Hello if self.refused => CloseReason::NoCommonMode,
+            _ => CloseReason::Unreachable,
+        }
     }
 
     /// Writes the next datagram that is to be sent now.
@@ -201,6 +207,7 @@ impl Engine {
             to_send: 1,
             spare: None,
             answers: 0,
+            refused: false,
             failed: false,
         };
         dial.backoff(self.now, &mut self.random.public);
@@ -241,12 +248,9 @@ impl Engine {
             self.metrics.drops.unauthentic += 1;
             return;
         };
-        if dial.answers >= MAX_ANSWERS {
-            return;
-        }
-        dial.answers += 1;
         if message::select(dial.offer.iter(), challenge.cookie.accept).is_none() {
-            self.end_session(slot, CloseReason::NoCommonMode);
+            // Believed if the peer does not say otherwise.
+            dial.refused = true;
         } else if matches!(dial.stage, Stage::Hello) {
             self.prepare(id, challenge);
         } else {
@@ -354,7 +358,8 @@ impl Engine {
         let Some(dial) = self.sessions.named(slot, generation).and_then(|entry| entry.dial.as_deref_mut()) else {
             return;
         };
-        if now >= dial.give_up {
+        let refused = dial.refused && matches!(dial.stage, Stage::Hello) && dial.retry > FIRST_RETRY * 2;
+        if refused || now >= dial.give_up {
             let verdict = dial.verdict();
             self.end_session(slot, verdict);
             return;
@@ -363,23 +368,23 @@ impl Engine {
             Stage::Hello => dial.to_send = 1,
             Stage::Preparing(_) => {}
             Stage::Init(init) if init.verifying => {}
-            Stage::Init(init) => match init.response.as_ref().map(Assembly::have) {
-                Some(have) if have != 0 => dial.to_send = 1,
-                _ => {
-                    init.tries += 1;
-                    if let Some(challenge) = dial.spare.take() {
-                        self.rearm_dial(id, now);
-                        self.prepare(id, challenge);
-                        return;
-                    }
-                    if init.tries > INIT_TRIES {
-                        dial.stage = Stage::Hello;
-                        dial.to_send = 1;
-                    } else {
-                        dial.to_send = fragment::all(fragment::count(INIT_LEN, knock::CHUNK));
-                    }
+            Stage::Init(init) => {
+                let first = init.tries == 1;
+                init.tries += 1;
+                if first && init.response.as_ref().is_some_and(|response| response.have() != 0) {
+                    // The first fragment says which of the Response are here. Once: the peer may have forgotten us.
+                    dial.to_send = 1;
+                } else if let Some(challenge) = dial.spare.take() {
+                    self.rearm_dial(id, now);
+                    self.prepare(id, challenge);
+                    return;
+                } else if init.tries > INIT_TRIES {
+                    dial.stage = Stage::Hello;
+                    dial.to_send = 1;
+                } else {
+                    dial.to_send = fragment::all(fragment::count(INIT_LEN, knock::CHUNK));
                 }
-            },
+            }
             Stage::Finish(finish) => {
                 dial.to_send = fragment::all(fragment::count(finish.message.len(), sealed::CHUNK)) & !finish.have;
                 if dial.to_send == 0 {

@@ -48,51 +48,44 @@ impl Engine {
         let Some(entry) = self.sessions.get_mut(slot) else { return };
         let Some(link) = entry.link.as_deref_mut() else { return };
         link.last_heard = now;
-        if link.received.note(counter) {
+        if link.heard.note(counter) {
             link.route.heard(path, &mut self.random.secret);
         }
         if let Some(token) = control.path_challenge {
             link.route.challenged(token);
         }
-        if let Some(ack) = &control.ack {
-            link.breaker.acknowledged(ack);
-        }
+        link.breaker.heard(control.heard);
         let moved = control.path_response.is_some_and(|token| link.route.proved(token));
-        let close_heard = control.ack.zip(link.close_told).is_some_and(|(ack, told)| ack.largest >= told);
+        let close_heard = control.heard.cells > 0 && link.close_told.is_some_and(|told| control.heard.largest >= told);
         if moved {
             entry.set_path_changed();
         }
 
         entry.queue.credit(control.message_limit, control.cell_limit);
-        let mut confirmed = 0;
-        if let Some(ack) = control.ack {
-            let mut delivered = [None; 8];
-            loop {
-                // In batches, since a confirmed message is told to the entry that owns the queue.
-                let mut filled = 0;
-                entry.queue.acknowledged(&ack, now, |id| {
-                    if let Some(place) = delivered.get_mut(filled) {
-                        *place = Some(id);
+        let confirmed = entry.acknowledged(control.ack.as_ref(), control.heard.largest, now);
+        self.metrics.messages_delivered += confirmed;
+
+        // A message that one side cannot take, or begin, would stop all those after it: better said than silent.
+        let mut unfit = entry.ended.is_none() && entry.queue.is_stuck();
+        if let Some((fragment, data)) = fragment.filter(|_| entry.ended.is_none()) {
+            match entry.inbox.insert(&fragment, data) {
+                Ok(ready) => {
+                    if let Some(link) = &mut entry.link {
+                        link.received.note(counter);
                     }
-                    filled += 1;
-                });
-                delivered.iter_mut().filter_map(Option::take).for_each(|id| entry.deliver(id));
-                confirmed += filled as u64;
-                if filled == 0 {
-                    break;
+                    if ready {
+                        entry.set_readable();
+                    }
+                }
+                Err(_) => {
+                    self.metrics.drops.protocol += 1;
+                    unfit = true;
                 }
             }
         }
-        self.metrics.messages_delivered += confirmed;
-
-        if let Some((fragment, data)) = fragment.filter(|_| entry.ended.is_none()) {
-            match entry.inbox.insert(&fragment, data) {
-                Ok(true) => entry.set_readable(),
-                Ok(false) => {}
-                Err(_) => self.metrics.drops.protocol += 1,
-            }
-        }
-        if close_heard {
+        if unfit {
+            self.end_session(slot, CloseReason::Protocol);
+        } else if close_heard {
             self.end_session(slot, CloseReason::Local);
         } else if control.close {
             let closing = self.sessions.get(slot).is_some_and(|entry| entry.closing.is_some());

@@ -96,6 +96,7 @@ impl Engine {
         let (path, path_challenge) = link.route.next();
         let (message_limit, cell_limit) = entry.inbox.credit();
         let control = Control {
+            heard: link.heard,
             ack: link.received.ack(),
             close: link.close_told.is_some(),
             message_limit,
@@ -112,6 +113,9 @@ impl Engine {
             None => cell::write(text, &control, None, &[]),
         }
         link.seal(out);
+        if link.leaves.is_some() {
+            link.farewells = link.farewells.saturating_add(1);
+        }
 
         if idle {
             self.end_session(slot, CloseReason::Idle);
@@ -170,9 +174,6 @@ impl Engine {
         let Some(generation) = self.sessions.generation(slot) else { return };
         let Some(entry) = self.sessions.get_mut(slot) else { return };
         let Some(link) = entry.link.as_deref_mut() else { return };
-        if link.leaves.is_some() {
-            link.farewells += 1;
-        }
         let closing = entry.closing.is_some() && entry.queue.is_empty() && entry.ended.is_none();
         let at = if entry.queue.wants_slot(now) || owes_ack || closing || link.leaves.is_some() {
             let spread = nanos(delay_max) - nanos(delay_min);

@@ -29,7 +29,7 @@ impl Bucket {
         if full_at - now > cost.saturating_mul(u64::from(burst.max(1) - 1)) {
             return false;
         }
-        self.full_at = full_at + cost;
+        self.full_at = full_at.saturating_add(cost);
         true
     }
 

@@ -14,6 +14,7 @@ use crate::session::link::Link;
 use crate::session::queue::SendQueue;
 use crate::session::{MessageId, SessionId};
 use crate::time::Instant;
+use crate::wire::cell::Ack;
 
 pub(crate) struct Entry {
     pub(crate) peer: PeerId,
@@ -74,8 +75,11 @@ impl Entry {
         self.opened = Some(how);
     }
 
-    pub(crate) fn deliver(&mut self, id: MessageId) {
-        self.delivered.push_back(id);
+    /// Takes in an acknowledgement. Returns how many messages it confirmed; an event tells of each.
+    pub(crate) fn acknowledged(&mut self, ack: Option<&Ack>, heard: u64, now: Instant) -> u64 {
+        let before = self.delivered.len();
+        self.queue.acknowledged(ack, heard, now, |id| self.delivered.push_back(id));
+        (self.delivered.len() - before) as u64
     }
 
     /// Messages sent whose `Delivered` has not been handed out.

@@ -9,7 +9,7 @@ use crate::session::chain::{ReceiveChain, SendChain, Unusable};
 use crate::session::received::Received;
 use crate::time::Instant;
 use crate::transmit::{DATAGRAM_LEN, Path};
-use crate::wire::cell::{self, TEXT_LEN};
+use crate::wire::cell::{self, Heard, TEXT_LEN};
 
 /// Which side of the handshake we were.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -26,6 +26,8 @@ pub(crate) struct Link {
     receive_chain: ReceiveChain,
     receive_header: Secret<32>,
     pub(crate) receive_cid: [u8; 8],
+    /// Cells of any kind, and those whose data was taken in.
+    pub(crate) heard: Heard,
     pub(crate) received: Received,
     pub(crate) route: Route,
     pub(crate) breaker: Breaker,
@@ -66,6 +68,7 @@ impl Link {
             receive_chain: ReceiveChain::new(&receive.chain, limits.reorder_window),
             receive_header: receive.header,
             receive_cid: receive.cid,
+            heard: Heard::default(),
             received: Received::default(),
             route: Route { current: path, probe: None, response: None },
             breaker: Breaker::new(now),

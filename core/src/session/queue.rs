@@ -57,6 +57,8 @@ pub(crate) struct SendQueue {
     begun_cells: u64,
     message_limit: u64,
     cell_limit: u64,
+    /// The most cells the peer ever holds, once it has said so.
+    window: Option<u64>,
     rtt: Rtt,
     pub(crate) retransmissions: u64,
 }
@@ -102,6 +104,17 @@ impl SendQueue {
 
     pub(crate) fn rtt(&self) -> Option<Duration> {
         self.rtt.smoothed
+    }
+
+    /// The most cells a message to this peer can take, once known.
+    pub(crate) fn window(&self) -> Option<u64> {
+        self.window
+    }
+
+    /// Whether the next message to begin takes more cells than the peer will ever have room for.
+    pub(crate) fn is_stuck(&self) -> bool {
+        let next = self.messages.iter().find(|m| m.next < m.count);
+        next.zip(self.window).is_some_and(|(message, window)| u64::from(message.count) > window)
     }
 
     /// Cells that wait for their first slot.
@@ -194,12 +207,19 @@ impl SendQueue {
         Some((fragment, chunk))
     }
 
-    /// Takes in an acknowledgement and the peer's credit. Calls `delivered` for each message now whole at the peer.
-    pub(crate) fn acknowledged(&mut self, ack: &Ack, now: Instant, mut delivered: impl FnMut(MessageId)) {
+    /// Takes in an acknowledgement, and the largest counter the peer has heard of cells of any kind. Calls `delivered`
+    /// for each message now whole at the peer.
+    pub(crate) fn acknowledged(
+        &mut self,
+        ack: Option<&Ack>,
+        heard: u64,
+        now: Instant,
+        mut delivered: impl FnMut(MessageId),
+    ) {
         let mut at = 0;
         while at < self.in_flight.len() {
             let sent = self.in_flight[at];
-            if ack.contains(sent.counter) {
+            if let Some(ack) = ack.filter(|ack| ack.contains(sent.counter)) {
                 self.in_flight.remove(at);
                 if sent.counter == ack.largest {
                     self.rtt.sample(now - sent.at);
@@ -208,7 +228,7 @@ impl SendQueue {
                 continue;
             }
             // Further back than the map reaches, or overtaken by many.
-            if ack.is_past(sent.counter) || ack.largest >= sent.counter + REORDER {
+            if ack.is_some_and(|ack| ack.is_past(sent.counter)) || heard >= sent.counter + REORDER {
                 self.in_flight[at].lost = true;
             }
             at += 1;
@@ -235,6 +255,8 @@ impl SendQueue {
 
     /// Takes in the peer's credit, which only grows.
     pub(crate) fn credit(&mut self, message_limit: u64, cell_limit: u64) {
+        // Nothing begun means nothing taken: the first credit is the peer's whole window.
+        self.window.get_or_insert(cell_limit);
         self.message_limit = self.message_limit.max(message_limit);
         self.cell_limit = self.cell_limit.max(cell_limit);
     }

@@ -1,4 +1,4 @@
-//! Which cells have arrived, for acknowledgements.
+//! Which cells with data have been taken in, for acknowledgements.
 
 use crate::wire::cell::{ACK_SPAN, Ack};
 
@@ -7,49 +7,27 @@ use crate::wire::cell::{ACK_SPAN, Ack};
 pub(crate) struct Received(Option<Ack>);
 
 impl Received {
-    /// Notes an authentic cell. Returns whether it is the largest so far.
-    pub(crate) fn note(&mut self, counter: u64) -> bool {
+    /// Notes an authentic cell whose data was taken in.
+    pub(crate) fn note(&mut self, counter: u64) {
         let Some(ack) = &mut self.0 else {
             self.0 = Some(Ack { largest: counter, map: [1, 0, 0, 0] });
-            return true;
+            return;
         };
         if counter > ack.largest {
             shift(&mut ack.map, counter - ack.largest);
             ack.map[0] |= 1;
             ack.largest = counter;
-            return true;
+            return;
         }
         let back = ack.largest - counter;
         if back < ACK_SPAN {
             ack.map[(back / 64) as usize] |= 1 << (back % 64);
         }
-        false
-    }
-
-    /// Adds all that `other` has.
-    pub(crate) fn merge(&mut self, other: &Ack) {
-        self.note(other.largest);
-        let Some(ack) = &mut self.0 else { return };
-        let mut map = other.map;
-        shift(&mut map, ack.largest - other.largest);
-        ack.map.iter_mut().zip(map).for_each(|(own, other)| *own |= other);
     }
 
     pub(crate) fn ack(&self) -> Option<Ack> {
         self.0
     }
-}
-
-/// What leaves the map when its largest becomes `largest`: how many cells, and how many of them had arrived.
-pub(crate) fn shifted_out(ack: &Ack, largest: u64) -> (u64, u64) {
-    let by = largest.saturating_sub(ack.largest);
-    // Before the 256th cell the map reaches back beyond the first.
-    let real = (ack.largest + 1).min(ACK_SPAN);
-    let left = (real + by).saturating_sub(ACK_SPAN);
-    let mut stay = ack.map;
-    shift(&mut stay, by);
-    let count = |map: &[u64; 4]| u64::from(map.iter().map(|word| word.count_ones()).sum::<u32>());
-    (left, count(&ack.map) - count(&stay))
 }
 
 /// Shifts a 256-bit number up.

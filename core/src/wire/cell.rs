@@ -116,9 +116,12 @@ pub(crate) const ACK_SPAN: u64 = 256;
 
 /// The control part of a cell: in every cell, payload or cover.
 ///
-/// `largest(6) flags(1) 0 map(32) message limit(6) cell limit(6) path challenge(8) path response(8)`, zeros to 128.
+/// `ack largest(6) flags(1) 0 map(32) message limit(6) cell limit(6) path challenge(8) path response(8)
+/// heard largest(6) heard cells(6)`, zeros to 128.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub(crate) struct Control {
+    pub(crate) heard: Heard,
+    /// Of cells with message data, once there is one.
     pub(crate) ack: Option<Ack>,
     /// The sender has closed the session: everything it had to say has been confirmed, or given up.
     pub(crate) close: bool,
@@ -130,7 +133,28 @@ pub(crate) struct Control {
     pub(crate) path_response: Option<[u8; 8]>,
 }
 
-/// Which cells have been received: `largest`, and a bit for each of the [`ACK_SPAN`] up to it, itself in bit 0.
+/// What has arrived, payload and cover alike: the largest counter, and how many cells.
+///
+/// Apart from [`Ack`], which reaches back [`ACK_SPAN`] cells from the last with data: were it to reach back from the
+/// last cell of any kind, a sender much faster than its peer would pass its span in cover alone between two of the
+/// peer's cells, and its data would never be acknowledged.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) struct Heard {
+    pub(crate) largest: u64,
+    pub(crate) cells: u64,
+}
+
+impl Heard {
+    /// Notes an authentic cell. Returns whether it is the largest so far.
+    pub(crate) fn note(&mut self, counter: u64) -> bool {
+        let newest = self.cells == 0 || counter > self.largest;
+        self.largest = self.largest.max(counter);
+        self.cells += 1;
+        newest
+    }
+}
+
+/// Which cells with data have been taken in: `largest`, and a bit for each of the [`ACK_SPAN`] up to it, itself in bit 0.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub(crate) struct Ack {
     pub(crate) largest: u64,
@@ -202,6 +226,8 @@ pub(crate) fn write(text: &mut [u8; TEXT_LEN], control: &Control, fragment: Opti
     put48(&mut text[46..], control.cell_limit);
     text[52..60].copy_from_slice(&control.path_challenge.unwrap_or_default());
     text[60..68].copy_from_slice(&control.path_response.unwrap_or_default());
+    put48(&mut text[68..], control.heard.largest);
+    put48(&mut text[74..], control.heard.cells);
 
     let frame = &mut text[CONTROL_LEN..];
     if let Some(fragment) = fragment {
@@ -226,6 +252,7 @@ pub(crate) fn read(text: &[u8; TEXT_LEN]) -> Option<(Control, Option<Data<'_>>)>
         *word = u64::from_le_bytes(*bytes.first_chunk().expect("8"));
     }
     let control = Control {
+        heard: Heard { largest: get48(&text[68..]), cells: get48(&text[74..]) },
         ack: has(ACK).then_some(ack),
         close: has(CLOSE),
         message_limit: get48(&text[40..]),

@@ -1,0 +1,455 @@
+//! What a peer, an observer or an application may try on an engine, and what must come of it all the same.
+
+use std::time::Duration;
+
+use b4ae_core::{
+    Accept, CloseReason, Config, ConfigBuilder, ConfigError, DATAGRAM_LEN, Engine, Event, Identity, Instant, Limits,
+    MessageId, ModePolicy, Path, SecretIdentity, Seed, SendError, SessionId, Shutdown, Traffic, TransmitKind, TxBuf,
+    UnixTime,
+};
+
+const STEP: Duration = Duration::from_millis(1);
+const LATENCY: Duration = Duration::from_millis(5);
+
+/// A datagram on its way, and what it was when it left.
+#[derive(Clone)]
+struct Flight {
+    at: Instant,
+    from: usize,
+    to: Path,
+    kind: TransmitKind,
+    bytes: [u8; DATAGRAM_LEN],
+}
+
+/// Engines at addresses of their own, and a wire that a test may interfere with.
+struct World {
+    engines: Vec<Engine>,
+    now: Instant,
+    wire: Vec<Flight>,
+    /// Every datagram that left: time, sender, destination.
+    trace: Vec<(Instant, usize, Path)>,
+    events: Vec<(usize, Event)>,
+    received: Vec<(usize, Vec<u8>)>,
+    /// Engines whose application takes neither events nor messages.
+    deaf: Vec<usize>,
+}
+
+fn address(n: usize) -> Path {
+    Path::new(([192, 0, 2, 1 + n as u8], 7000).into(), None)
+}
+
+fn config(traffic: Traffic) -> ConfigBuilder {
+    Config::builder(traffic).accept(Accept::Anyone(ModePolicy::A_THEN_B))
+}
+
+fn few() -> Limits {
+    Limits { sessions: 4, ..Limits::default() }
+}
+
+fn constant(millis: u64) -> ConfigBuilder {
+    config(Traffic::constant(Duration::from_millis(millis)).with_max_queue_latency(Duration::from_secs(600)))
+        .idle_timeout(Duration::from_secs(600))
+        .limits(few())
+}
+
+impl World {
+    fn new(configs: impl IntoIterator<Item = ConfigBuilder>) -> Self {
+        let engines = configs.into_iter().enumerate().map(|(n, config)| {
+            let identity = Identity::from_secret(&SecretIdentity::generate(&Seed::new([n as u8 + 1; 32])));
+            let seed = Seed::new([n as u8 + 101; 32]);
+            let config = config.build().expect("a sound configuration");
+            Engine::new(&config, identity, &seed, Instant::ORIGIN, UnixTime(0)).expect("an engine")
+        });
+        Self {
+            engines: engines.collect(),
+            now: Instant::ORIGIN,
+            wire: Vec::new(),
+            trace: Vec::new(),
+            events: Vec::new(),
+            received: Vec::new(),
+            deaf: Vec::new(),
+        }
+    }
+
+    fn connect(&mut self, from: usize, to: usize, modes: ModePolicy) -> SessionId {
+        let peer = self.engines[to].peer_id();
+        self.engines[from].connect(self.now, address(to), &peer, modes).expect("room for a session")
+    }
+
+    fn send(&mut self, from: usize, id: SessionId, message: &[u8]) -> MessageId {
+        self.engines[from].session(id).expect("a session").send(message).expect("room for a message")
+    }
+
+    /// A millisecond. `wire` sees each datagram as it leaves, and may drop it, change it or add others.
+    fn turn_with(&mut self, wire: &mut impl FnMut(Flight) -> Vec<Flight>) {
+        self.now = self.now + STEP;
+        let now = self.now;
+        let (arrived, still) = std::mem::take(&mut self.wire).into_iter().partition(|flight| flight.at <= now);
+        self.wire = still;
+        for Flight { from, to, mut bytes, .. } in arrived {
+            let place = (0..self.engines.len()).find(|&n| address(n) == to);
+            if let Some(place) = place {
+                self.engines[place].handle_datagram(now, address(from), &mut bytes);
+            }
+        }
+        for me in 0..self.engines.len() {
+            let engine = &mut self.engines[me];
+            if engine.poll_timeout().is_some_and(|at| at <= now) {
+                engine.handle_timeout(now);
+            }
+            engine.run_inline(now);
+            let mut bytes = [0; DATAGRAM_LEN];
+            while let Some(transmit) = engine.poll_transmit(TxBuf::new(&mut bytes).expect("room")) {
+                self.trace.push((transmit.due, me, transmit.path));
+                let at = transmit.due + LATENCY;
+                self.wire.extend(wire(Flight { at, from: me, to: transmit.path, kind: transmit.kind, bytes }));
+            }
+            if !self.deaf.contains(&me) {
+                self.listen(me);
+            }
+        }
+    }
+
+    fn listen(&mut self, me: usize) {
+        let engine = &mut self.engines[me];
+        while let Some(event) = engine.poll_event() {
+            self.events.push((me, event));
+            if let Event::Readable(id) = event {
+                let mut session = engine.session(id).expect("it has just spoken");
+                while let Some(len) = session.next_len() {
+                    let mut message = vec![0; len];
+                    session.recv(&mut message).expect("room");
+                    self.received.push((me, message));
+                }
+            }
+        }
+    }
+
+    fn turn(&mut self) {
+        self.turn_with(&mut |flight| vec![flight]);
+    }
+
+    fn run(&mut self, millis: u64) {
+        (0..millis).for_each(|_| self.turn());
+    }
+
+    fn delivered(&self, at: usize) -> usize {
+        self.events.iter().filter(|(n, event)| *n == at && matches!(event, Event::Delivered(..))).count()
+    }
+
+    fn closed(&self, at: usize) -> Option<CloseReason> {
+        self.events.iter().find_map(|(n, event)| match event {
+            Event::Closed(_, reason) if *n == at => Some(*reason),
+            _ => None,
+        })
+    }
+
+    fn opened(&self, at: usize) -> Option<SessionId> {
+        self.events.iter().find_map(|(n, event)| match event {
+            Event::Incoming(id) | Event::Established(id) if *n == at => Some(*id),
+            _ => None,
+        })
+    }
+}
+
+#[test]
+fn one_acknowledgement_of_many_messages_tells_of_every_one() {
+    // The peer's cells are rare: each confirms dozens of messages.
+    let mut world = World::new([constant(2), constant(100)]);
+    let id = world.connect(0, 1, ModePolicy::A);
+    for n in 0..40 {
+        world.send(0, id, &[n]);
+    }
+    world.run(3000);
+    assert_eq!(world.received.len(), 40);
+    assert_eq!(world.delivered(0), 40);
+}
+
+#[test]
+fn a_sender_much_faster_than_its_peer_gets_confirmations() {
+    // Between two of the peer's cells pass many more of ours than an acknowledgement reaches back, most of them cover.
+    let mut world = World::new([constant(1), constant(1700)]);
+    let id = world.connect(0, 1, ModePolicy::A);
+    world.run(6000);
+    world.send(0, id, &vec![7; 100_000]);
+    world.run(4000);
+    assert_eq!(world.received.len(), 1);
+    assert_eq!(world.delivered(0), 1);
+}
+
+#[test]
+fn a_slow_peer_is_not_taken_for_a_path_that_loses() {
+    let mut world = World::new([constant(1), constant(2500)]);
+    world.connect(0, 1, ModePolicy::A);
+    world.run(60_000);
+    let last_second = world.now.saturating_sub(Duration::from_secs(1));
+    let cells = world.trace.iter().filter(|(at, from, _)| *from == 0 && *at > last_second).count();
+    assert!(cells > 990, "{cells} cells in the last second");
+}
+
+#[test]
+fn a_message_longer_than_the_peer_takes_is_not_reported_as_delivered() {
+    let small = Limits { message: 2000, ..few() };
+    let mut world = World::new([constant(2), constant(2).limits(small)]);
+    let id = world.connect(0, 1, ModePolicy::A);
+    world.send(0, id, &[1; 5000]);
+    world.send(0, id, b"after it");
+    world.run(5000);
+    assert_eq!(world.delivered(0), 0, "nothing has reached the peer's application");
+    // Nothing in order can follow what the peer does not take: the session cannot go on.
+    assert_eq!(world.closed(0), Some(CloseReason::Peer));
+    assert_eq!(world.closed(1), Some(CloseReason::Protocol));
+}
+
+#[test]
+fn a_message_beyond_all_the_credit_a_peer_will_ever_give_ends_the_session() {
+    // Its bucket is wider than the peer's whole window: waiting for credit would be waiting for ever.
+    let small = Limits { message: 2000, receive_bytes: 5000, ..few() };
+    let mut world = World::new([constant(2), constant(2).limits(small)]);
+    let id = world.connect(0, 1, ModePolicy::A);
+    world.send(0, id, &[1; 9000]);
+    world.run(5000);
+    assert_eq!(world.closed(0), Some(CloseReason::Protocol));
+
+    // Once the peer has said how much it takes, the application is told instead.
+    let mut world = World::new([constant(2), constant(2).limits(small)]);
+    let id = world.connect(0, 1, ModePolicy::A);
+    world.run(1000);
+    let mut session = world.engines[0].session(id).expect("open");
+    assert_eq!(session.send(&[1; 9000]), Err(SendError::TooLong { max: 4096 }));
+    assert!(session.send(&[1; 2000]).is_ok());
+}
+
+#[test]
+fn every_message_a_configuration_allows_fits_its_own_window() {
+    // 9000 bytes are padded to 16 cells, which 12 KiB of window would never let begin.
+    let limits = Limits { message: 9000, send_bytes: 1 << 20, receive_bytes: 2048 + 9000 + 1125, ..Limits::default() };
+    let built = constant(2).limits(limits).build();
+    assert_eq!(built.err(), Some(ConfigError::Limit("receive_bytes")));
+
+    let limits = Limits { receive_bytes: 16 << 10, ..limits };
+    let mut world = World::new([constant(2).limits(limits), constant(2).limits(limits)]);
+    let id = world.connect(0, 1, ModePolicy::A);
+    world.send(0, id, &[1; 9000]);
+    world.run(3000);
+    assert_eq!(world.received.len(), 1);
+}
+
+#[test]
+fn absurd_limits_are_refused_without_a_panic() {
+    for limits in [
+        Limits { message: usize::MAX, ..Limits::default() },
+        Limits { sessions: u32::MAX, ..Limits::default() },
+        Limits { receive_bytes: usize::MAX, ..Limits::default() },
+    ] {
+        assert!(constant(2).limits(limits).build().is_err());
+    }
+    // Sealing for ever ahead would be sealing for ever.
+    for lead in [Duration::MAX, Duration::from_secs(60)] {
+        let traffic = Traffic::balanced().with_lead(lead);
+        assert_eq!(Config::builder(traffic).build().err(), Some(ConfigError::Limit("lead")));
+    }
+}
+
+#[test]
+fn the_end_of_time_does_not_spin() {
+    let mut world = World::new([constant(2).idle_timeout(Duration::MAX), constant(2)]);
+    world.connect(0, 1, ModePolicy::A);
+    world.run(500);
+    assert!(world.opened(0).is_some());
+    let end = Instant::from_nanos(u64::MAX);
+    let engine = &mut world.engines[0];
+    let mut bytes = [0; DATAGRAM_LEN];
+    let mut sent = 0;
+    for _ in 0..8 {
+        engine.handle_timeout(end);
+        while engine.poll_transmit(TxBuf::new(&mut bytes).expect("room")).is_some() {
+            sent += 1;
+            assert!(sent < 100, "sealing without end");
+        }
+    }
+    assert_eq!(engine.poll_timeout(), None);
+}
+
+#[test]
+fn a_replayed_finish_does_not_direct_a_session_to_another_address() {
+    // An observer sends the initiator's Finish again in the name of a third address, before the session begins.
+    let mut world = World::new([constant(2), constant(2), constant(2)]);
+    world.connect(0, 1, ModePolicy::B);
+    for _ in 0..2000 {
+        world.turn_with(&mut |flight| {
+            let mut flights = vec![flight.clone()];
+            if flight.from == 0 && flight.kind == TransmitKind::Handshake {
+                // Ahead of the last fragment and behind the first.
+                flights.insert(0, Flight { from: 2, ..flight.clone() });
+                flights.push(Flight { from: 2, ..flight });
+            }
+            flights
+        });
+    }
+    assert!(world.opened(1).is_some());
+    let astray = world.trace.iter().filter(|(_, from, to)| *from == 1 && *to == address(2)).count();
+    let cells = world.engines[1].metrics().challenges_sent;
+    assert!(astray as u64 <= cells, "{astray} datagrams to an address that has proved nothing");
+}
+
+#[test]
+fn a_handshake_survives_the_responder_forgetting_it_half_way() {
+    // The first Response datagram of two arrives, the second does not, and then the responder's table loses the
+    // handshake, as under a flood.
+    let mut world = World::new([constant(2), constant(2)]);
+    let id = world.connect(0, 1, ModePolicy::A);
+    let (mut seen, mut muted) = (0, false);
+    for turn in 0..20_000 {
+        // Silence from the second Response datagram on, for longer than a half-open handshake lives.
+        if turn == 7000 {
+            muted = false;
+        }
+        world.turn_with(&mut |flight| {
+            if flight.from == 1 && flight.kind == TransmitKind::Handshake {
+                seen += 1;
+                if seen == 3 {
+                    muted = true;
+                }
+            }
+            if muted { Vec::new() } else { vec![flight] }
+        });
+    }
+    assert_eq!(world.opened(0), Some(id), "closed: {:?}", world.closed(0));
+}
+
+#[test]
+fn a_handshake_ends_when_its_time_is_over_and_not_later() {
+    let mut world = World::new([constant(2).handshake_timeout(Duration::from_millis(1500)), constant(2)]);
+    world.connect(0, 1, ModePolicy::A);
+    while world.closed(0).is_none() {
+        world.turn_with(&mut |_| Vec::new());
+    }
+    assert!(world.now <= Instant::from_nanos(1_505_000_000), "{:?}", world.now);
+}
+
+#[test]
+fn a_forged_refusal_does_not_end_a_handshake() {
+    // The forger knows the fingerprint and sees the Hello, so it can seal a Challenge that accepts no mode, and it is
+    // faster than the peer.
+    let mut world = World::new([constant(2), constant(2)]);
+    // An engine with the peer's identity, that accepts other modes: what it answers is what a forger would.
+    let identity = Identity::from_secret(&SecretIdentity::generate(&Seed::new([2; 32])));
+    let config = Config::builder(Traffic::balanced()).accept(Accept::Anyone(ModePolicy::B)).build().expect("sound");
+    let mut forger = Engine::new(&config, identity, &Seed::new([9; 32]), Instant::ORIGIN, UnixTime(0)).expect("new");
+    let id = world.connect(0, 1, ModePolicy::A);
+    let mut hellos = 0;
+    for _ in 0..3000 {
+        let now = world.now;
+        world.turn_with(&mut |flight| {
+            let mut flights = vec![flight.clone()];
+            if flight.from == 0 && hellos == 0 {
+                hellos += 1;
+                let mut bytes = flight.bytes;
+                forger.handle_datagram(now, address(0), &mut bytes);
+                let mut bytes = [0; DATAGRAM_LEN];
+                while let Some(sent) = forger.poll_transmit(TxBuf::new(&mut bytes).expect("room")) {
+                    flights.push(Flight { at: now, from: 1, to: sent.path, kind: sent.kind, bytes });
+                }
+            }
+            flights
+        });
+    }
+    assert_eq!(world.opened(0), Some(id), "closed: {:?}", world.closed(0));
+}
+
+#[test]
+fn a_peer_that_accepts_no_offered_mode_is_reported_as_such() {
+    let only_b = Config::builder(Traffic::balanced()).accept(Accept::Anyone(ModePolicy::B));
+    let mut world = World::new([constant(2), only_b]);
+    world.connect(0, 1, ModePolicy::A);
+    world.run(15_000);
+    assert_eq!(world.closed(0), Some(CloseReason::NoCommonMode));
+}
+
+#[test]
+fn a_busy_peer_cannot_overflow_the_farewell_of_a_low_overhead_session() {
+    let slow = Duration::from_secs(30);
+    let lazy = Traffic::low_overhead_unprotected().with_cover(Duration::from_millis(500), slow, slow);
+    let mut world = World::new([config(lazy).idle_timeout(Duration::from_secs(600)), constant(1)]);
+    let id = world.connect(0, 1, ModePolicy::A);
+    while world.opened(1).is_none() {
+        world.turn();
+    }
+    world.run(2000);
+    world.engines[0].session(id).expect("open").close();
+    world.run(20_000);
+    let left = world.engines[0].metrics().sessions;
+    assert_eq!((world.closed(0), left), (Some(CloseReason::Local), 0));
+}
+
+#[test]
+fn credit_given_back_is_told_without_waiting_for_cover() {
+    // Cover is rare; the application lets its inbox fill, then takes everything at once.
+    let rare = Traffic::low_overhead_unprotected()
+        .with_cover(Duration::from_secs(300), Duration::ZERO, Duration::from_millis(5))
+        .with_max_queue_latency(Duration::from_secs(600));
+    let limits = Limits { message: 2048, receive_bytes: 8192, ..Limits::default() };
+    let build = || config(rare).limits(limits).idle_timeout(Duration::from_secs(3600));
+    let mut world = World::new([build(), build()]);
+    let id = world.connect(0, 1, ModePolicy::A);
+    world.run(1000);
+    world.deaf = vec![1];
+    for _ in 0..40 {
+        world.send(0, id, &[5; 2000]);
+    }
+    world.run(3000);
+    world.deaf.clear();
+    world.run(10_000);
+    assert_eq!(world.received.len(), 40);
+}
+
+/// Cells that leave engine 0: when, and where to.
+fn cells(world: &World) -> Vec<(Instant, Path)> {
+    world.trace.iter().filter(|(_, from, _)| *from == 0).map(|(at, _, to)| (*at, *to)).collect()
+}
+
+#[test]
+fn taking_the_end_of_a_session_late_does_not_reorder_the_slots_of_others() {
+    // One session ends; another begins. Whether the application has asked for news in between must not show.
+    let run = |deaf: bool| {
+        let traffic = Traffic::constant(Duration::from_millis(5)).with_leave_boundary(Duration::from_millis(500));
+        let mut world = World::new((0..4).map(|_| config(traffic)));
+        let first = world.connect(1, 0, ModePolicy::A);
+        world.run(300);
+        world.connect(2, 0, ModePolicy::A);
+        world.run(300);
+        world.deaf = if deaf { vec![0] } else { Vec::new() };
+        world.engines[1].session(first).expect("open").close();
+        world.run(2000);
+        world.connect(3, 0, ModePolicy::A);
+        world.run(2000);
+        world
+    };
+    let (prompt, late) = (run(false), run(true));
+    assert!(cells(&prompt) == cells(&late), "the traces differ");
+}
+
+#[test]
+fn a_close_just_before_the_leave_boundary_is_heard_by_both() {
+    // The responder's slots end soon after it hears of the close; the other must hear that it did.
+    for offset in 0..12 {
+        let traffic = Traffic::constant(Duration::from_millis(20)).with_leave_boundary(Duration::from_millis(1000));
+        let mut world = World::new([config(traffic), config(traffic)]);
+        let id = world.connect(0, 1, ModePolicy::A);
+        world.run(2940 + 5 * offset);
+        world.engines[0].session(id).expect("open").close();
+        world.run(3000);
+        assert_eq!(world.closed(0), Some(CloseReason::Local), "offset {offset}");
+    }
+}
+
+#[test]
+fn an_engine_that_has_shut_down_is_silent_to_strangers() {
+    let mut world = World::new([constant(2), constant(2)]);
+    let now = world.now;
+    world.engines[1].shutdown(now, Shutdown::Now);
+    world.connect(0, 1, ModePolicy::A);
+    world.run(3000);
+    assert!(world.trace.iter().all(|(_, from, _)| *from == 0));
+}
