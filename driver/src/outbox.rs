@@ -119,6 +119,11 @@ impl Outbox {
     pub(crate) fn next_due(&self) -> Option<Instant> {
         self.waiting.front().map(|sealed| sealed.due)
     }
+
+    /// When the last cell held is due.
+    pub(crate) fn last_due(&self) -> Option<Instant> {
+        self.waiting.back().map(|sealed| sealed.due)
+    }
 }
 
 #[cfg(test)]

@@ -44,18 +44,22 @@ const WALL_EVERY: Duration = Duration::from_secs(10);
 /// How often the engine is given fresh entropy.
 const RESEED_EVERY: Duration = Duration::from_secs(3600);
 
-/// How far a stop has come.
+/// A stop under way.
 #[derive(Clone, Copy)]
-enum Phase {
-    Running,
+struct Stopping {
+    /// When it is complete, whatever is left.
+    deadline: Instant,
+    stage: Stage,
+}
+
+#[derive(Clone, Copy)]
+enum Stage {
     /// The handles' queues are emptied into the engine.
-    Closing {
-        deadline: Instant,
-    },
+    Closing,
     /// The engine has everything, and has been told.
-    Draining {
-        deadline: Instant,
-    },
+    Draining,
+    /// Every session has ended; the cells that say so still wait for their slots.
+    Leaving,
 }
 
 /// What a turn did to a stop.
@@ -77,7 +81,7 @@ pub struct Driver {
     outbox: Outbox,
     jobs: JobPool,
     waker: Option<Waker>,
-    phase: Phase,
+    stopping: Option<Stopping>,
     postponed: u8,
     next_wall: Instant,
     next_reseed: Instant,
@@ -128,7 +132,7 @@ impl Driver {
             outbox: Outbox::new(constant_rate.then_some(traffic.interval())),
             jobs,
             waker: None,
-            phase: Phase::Running,
+            stopping: None,
             postponed: 0,
             next_wall: now + WALL_EVERY,
             next_reseed: now + RESEED_EVERY,
@@ -257,27 +261,34 @@ impl Driver {
     }
 
     fn advance_stop(&mut self, now: Instant, asked: Option<Instant>) -> Stop {
-        match (&mut self.phase, asked) {
-            (_, None) => {}
-            (Phase::Running, Some(deadline)) => {
-                self.phase = Phase::Closing { deadline };
+        let stopping = match (&mut self.stopping, asked) {
+            (None, None) => return Stop::Still,
+            (None, Some(deadline)) => {
+                self.stopping = Some(Stopping { deadline, stage: Stage::Closing });
                 self.links.begin_close();
                 return Stop::Moved;
             }
-            (Phase::Closing { deadline } | Phase::Draining { deadline }, Some(asked)) => *deadline = asked,
+            (Some(stopping), _) => stopping,
+        };
+        if let Some(asked) = asked {
+            stopping.deadline = stopping.deadline.min(asked);
         }
-        match self.phase {
-            Phase::Closing { deadline } | Phase::Draining { deadline } if now >= deadline => {
-                self.engine.shutdown(now, Shutdown::Now);
-                Stop::Complete
-            }
-            Phase::Closing { deadline } if self.links.is_handed_over() => {
-                self.engine.shutdown(now, Shutdown::Flush(deadline));
-                self.phase = Phase::Draining { deadline };
+        if now >= stopping.deadline {
+            self.engine.shutdown(now, Shutdown::Now);
+            return Stop::Complete;
+        }
+        match stopping.stage {
+            Stage::Closing if self.links.is_handed_over() => {
+                self.engine.shutdown(now, Shutdown::Flush(stopping.deadline));
+                stopping.stage = Stage::Draining;
                 Stop::Moved
             }
-            Phase::Draining { .. } if self.engine.is_drained() && self.outbox.next_due().is_none() => Stop::Complete,
-            Phase::Running | Phase::Closing { .. } | Phase::Draining { .. } => Stop::Still,
+            Stage::Draining if self.engine.is_drained() => {
+                let last = self.outbox.last_due().map_or(now, |due| due + Duration::from_nanos(1));
+                *stopping = Stopping { deadline: stopping.deadline.min(last), stage: Stage::Leaving };
+                Stop::Moved
+            }
+            _ => Stop::Still,
         }
     }
 
@@ -287,10 +298,7 @@ impl Driver {
             Look::Locked => Some(now + LOCKED),
             Look::More => Some(now),
         };
-        let deadline = match self.phase {
-            Phase::Running => None,
-            Phase::Closing { deadline } | Phase::Draining { deadline } => Some(deadline),
-        };
+        let deadline = self.stopping.map(|stopping| stopping.deadline);
         let next = [self.engine.poll_timeout(), self.outbox.next_due(), self.links.next_due(), look, deadline];
         next.into_iter().flatten().min().map_or(Turn::Idle, |at| Turn::Sleep(self.clock.to_std(at)))
     }

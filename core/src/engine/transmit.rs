@@ -106,6 +106,7 @@ impl Engine {
         };
         let reserved = link.reserved_slot(traffic.dummy_permille);
         let fresh = !reserved || entry.queue.waited(now) >= traffic.max_queue_latency;
+        let sent_again = entry.queue.retransmissions;
         let next = if entry.ended.is_some() { None } else { entry.queue.next(counter, now, fresh) };
         let text = cell::text_mut(out);
         match next {
@@ -113,6 +114,7 @@ impl Engine {
             None => cell::write(text, &control, None, &[]),
         }
         link.seal(out);
+        self.metrics.retransmissions += entry.queue.retransmissions - sent_again;
         if link.leaves.is_some() {
             link.farewells = link.farewells.saturating_add(1);
         }

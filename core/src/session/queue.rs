@@ -378,7 +378,7 @@ mod tests {
             for (_, ack, (messages, cells)) in arrived {
                 let delivered = &mut self.delivered;
                 self.queue.credit(messages, cells);
-                self.queue.acknowledged(&ack, now, |id| delivered.push(id.0));
+                self.queue.acknowledged(Some(&ack), ack.largest, now, |id| delivered.push(id.0));
             }
         }
     }
@@ -459,10 +459,9 @@ mod tests {
         let mut queue = queue(100, 100);
         queue.push(&[1; 10], 1, false, now);
         queue.next(5, now, true).unwrap();
-        let ack = |largest| Ack { largest, map: [1, 0, 0, 0] };
-        queue.acknowledged(&ack(5 + REORDER - 1), now, |_| panic!("nothing is confirmed"));
+        queue.acknowledged(None, 5 + REORDER - 1, now, |_| panic!("nothing is confirmed"));
         assert!(!queue.wants_slot(now));
-        queue.acknowledged(&ack(5 + REORDER), now, |_| panic!("nothing is confirmed"));
+        queue.acknowledged(None, 5 + REORDER, now, |_| panic!("nothing is confirmed"));
         assert!(queue.wants_slot(now));
     }
 
@@ -476,7 +475,7 @@ mod tests {
         }
         let ack = Ack { largest: 39, map: [(1 << 40) - 1, 0, 0, 0] };
         let mut delivered = Vec::new();
-        (0..2).for_each(|_| queue.acknowledged(&ack, now, |id| delivered.push(id.0)));
+        (0..2).for_each(|_| queue.acknowledged(Some(&ack), ack.largest, now, |id| delivered.push(id.0)));
         assert_eq!(delivered, (0..40).collect::<Vec<_>>());
     }
 

@@ -291,6 +291,7 @@ mod tests {
     fn control() -> Control {
         Control {
             ack: Some(Ack { largest: (1 << 46) - 1, map: [1, 2, u64::MAX, 1 << 63] }),
+            heard: Heard { largest: (1 << 46) - 1, cells: 1 << 40 },
             close: true,
             message_limit: (1 << 48) - 1,
             cell_limit: 77,

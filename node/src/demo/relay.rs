@@ -1,19 +1,23 @@
 //! The observer: a relay on each link that forwards datagrams between two sockets and notes when each came, which way
 //! it went and how long it was. It holds no keys and knows nothing of the protocol.
 
-use std::io;
+use std::io::{self, IoSliceMut};
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use b4ae_core::{Clock, Instant};
+use quinn_udp::{RecvMeta, UdpSocketState};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-/// Room for a datagram. A longer one would be cut, and still be noticed as too long.
-const MEMORY: usize = 2048;
+/// Room for whatever a UDP socket can hand out at once.
+const MEMORY: usize = 1 << 16;
+/// Bytes a socket may hold while the relay waits for a processor, as far as the system allows.
+const BUFFER: usize = 1 << 20;
 /// How often a waiting relay looks whether it should stop. Nothing is paced by it.
-const LOOK: Duration = Duration::from_millis(100);
+const LOOK: Timespec = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
 
 /// Which way a datagram went.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -63,34 +67,31 @@ pub(crate) struct Relay {
 impl Relay {
     /// A relay to `server` on a free port of the loopback interface.
     pub(crate) fn start(server: SocketAddr, clock: Clock) -> io::Result<Self> {
-        let front = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
-        let back = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
+        let front = Arc::new(UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?);
+        let back = Arc::new(UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?);
         back.connect(server)?;
-        for socket in [&front, &back] {
-            socket.set_read_timeout(Some(LOOK))?;
-        }
         let mut relay = Self {
             addr: front.local_addr()?,
             sightings: Sightings::default(),
             stop: Arc::default(),
             threads: Vec::new(),
         };
-        let (front, back) = (Arc::new(front), Arc::new(back));
-        relay.spawn(Lane { from: front.clone(), to: back.clone(), direction: Direction::Up }, clock)?;
-        relay.spawn(Lane { from: back, to: front, direction: Direction::Down }, clock)?;
+        relay.spawn(Lane::new(front.clone(), back.clone(), Direction::Up, clock)?)?;
+        relay.spawn(Lane::new(back, front, Direction::Down, clock)?)?;
         Ok(relay)
     }
 
-    fn spawn(&mut self, lane: Lane, clock: Clock) -> io::Result<()> {
+    fn spawn(&mut self, lane: Lane) -> io::Result<()> {
         let (stop, sightings) = (self.stop.clone(), self.sightings.clone());
         let run = move || {
-            let mut memory = [0; MEMORY];
+            let mut memory = vec![0; MEMORY];
             while !stop.load(Ordering::Relaxed) {
                 // Loopback errors (a port that has just closed) are the network's business, not the relay's.
-                if let Ok(len) = lane.receive(&mut memory) {
-                    let at = clock.now();
-                    let _ = lane.to.send(&memory[..len]);
-                    let len = u16::try_from(len).unwrap_or(u16::MAX);
+                let Ok((received, at)) = lane.receive(&mut memory) else { continue };
+                // The system may hand out several datagrams of one length at once.
+                for datagram in memory[..received.len].chunks(received.stride.max(1)) {
+                    let _ = lane.to.send(datagram);
+                    let len = u16::try_from(datagram.len()).unwrap_or(u16::MAX);
                     sightings.push(Sighting { at, direction: lane.direction, len });
                 }
             }
@@ -123,17 +124,38 @@ impl Drop for Relay {
 struct Lane {
     from: Arc<UdpSocket>,
     to: Arc<UdpSocket>,
+    state: UdpSocketState,
     direction: Direction,
+    clock: Clock,
 }
 
 impl Lane {
-    fn receive(&self, memory: &mut [u8]) -> io::Result<usize> {
-        let (len, from) = self.from.recv_from(memory)?;
+    fn new(from: Arc<UdpSocket>, to: Arc<UdpSocket>, direction: Direction, clock: Clock) -> io::Result<Self> {
+        let state = UdpSocketState::new((&*from).into())?;
+        state.set_recv_buffer_size((&*from).into(), BUFFER)?;
+        Ok(Self { from, to, state, direction, clock })
+    }
+
+    /// Waits a little for something to arrive, and tells when it did.
+    fn receive(&self, memory: &mut [u8]) -> io::Result<(RecvMeta, Instant)> {
+        poll(&mut [PollFd::new(&*self.from, PollFlags::IN)], Some(&LOOK))?;
+        let mut received = [RecvMeta::default()];
+        self.state.recv((&*self.from).into(), &mut [IoSliceMut::new(memory)], &mut received)?;
+        let [received] = received;
         // The first to send is the client, and from then on the only one.
         if self.direction == Direction::Up && self.from.peer_addr().is_err() {
-            self.from.connect(from)?;
+            self.from.connect(received.addr)?;
         }
-        Ok(len)
+        Ok((received, self.arrival(received.timestamp)))
+    }
+
+    /// When a datagram arrived: by the system's stamp where there is one, so that a relay that had to wait for a
+    /// processor does not shift what it saw.
+    #[expect(clippy::disallowed_methods, reason = "the stamps of the system are in wall time")]
+    fn arrival(&self, stamp: Option<Duration>) -> Instant {
+        let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let ago = stamp.map_or(Duration::ZERO, |stamp| wall.saturating_sub(stamp));
+        self.clock.now().saturating_sub(ago)
     }
 }
 
@@ -153,7 +175,6 @@ mod tests {
         assert_eq!(memory[..len], [1; 1200]);
         server.send_to(&[2; 7], back).unwrap();
         assert_eq!(client.recv(&mut memory).unwrap(), 7);
-        // Noted after being passed on, so give the note its moment: another datagram is behind it.
         client.send(&[3; 2000]).unwrap();
         server.recv(&mut memory).unwrap();
         let seen = relay.sightings();
