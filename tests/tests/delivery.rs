@@ -64,6 +64,22 @@ fn a_round_trip_of_seconds_is_learnt() {
     }
 }
 
+/// From a millisecond to most of a second, as on a phone that leaves the house; then back.
+#[test]
+fn a_round_trip_that_grows_a_thousandfold_is_learnt() {
+    let mut net = Net::deniable(18).on(Network::Lan);
+    let (client, server) = net.open();
+    for network in [Network::Lan, Network::Satellite, Network::Lan] {
+        // Without the satellite's loss and its rate: it is the time that matters.
+        net.act(Action::Network(LinkConfig { delay: network.config().delay, ..LinkConfig::default() }));
+        for k in 0..20 {
+            net.say(client, &[k; 3000]);
+            net.answer(server, &[k; 3000]);
+        }
+        assert!(net.all_arrive_within(secs(30)), "{network:?}: {:?}", net.world.delivery(net.client, client));
+    }
+}
+
 #[test]
 fn messages_queued_before_the_session_is_open_arrive_once_it_is() {
     let mut net = Net::deniable(4).on(Network::Wan);
