@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use b4ae_core::{CloseReason, Engine, MessageId, SendError, SessionId};
 
-use crate::peer::{End, Open, Shared, State};
+use crate::peer::{End, Message, Open, Shared, State};
 use crate::sync::{ToWake, lock, try_lock};
 
 /// Bytes moved for one session before the others, and due cells, get their turn, each way.
@@ -58,14 +58,14 @@ pub(crate) struct Link {
     shared: Arc<Shared>,
     news: News,
     /// Taken from the handles' queue, refused by the engine for want of room.
-    held: Option<Vec<u8>>,
+    held: Option<Message>,
     /// The engine is full; `Writable` follows.
     full: bool,
     /// Messages handed to the engine: as it names them, and as we do.
     unconfirmed: VecDeque<(MessageId, u64)>,
     handed_over: u64,
     /// Taken from the engine, waiting for room or the lock.
-    arrived: Option<Vec<u8>>,
+    arrived: Option<Message>,
     stage: Stage,
 }
 
@@ -232,7 +232,7 @@ impl Link {
         Look::Done
     }
 
-    fn next_outgoing(&mut self, wake: &mut ToWake) -> Result<Option<Vec<u8>>, Look> {
+    fn next_outgoing(&mut self, wake: &mut ToWake) -> Result<Option<Message>, Look> {
         if self.held.is_some() {
             return Ok(self.held.take());
         }
@@ -273,7 +273,7 @@ impl Link {
         }
     }
 
-    fn next_arrived(&mut self, engine: &mut Engine) -> Result<Option<Vec<u8>>, Look> {
+    fn next_arrived(&mut self, engine: &mut Engine) -> Result<Option<Message>, Look> {
         if self.arrived.is_some() {
             return Ok(self.arrived.take());
         }
@@ -286,7 +286,7 @@ impl Link {
                 return Ok(None);
             }
         }
-        let mut message = vec![0; len];
+        let mut message = Message::new(vec![0; len]);
         let Ok(len) = session.recv(&mut message) else { return Ok(None) };
         message.truncate(len);
         Ok(Some(message))

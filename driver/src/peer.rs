@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 
 use b4ae_core::{CloseReason, Mode, PeerId, SessionId, SessionStats};
+use zeroize::Zeroizing;
 
 use crate::mailbox::Mailbox;
 use crate::sync::{ToWake, WakerSet};
@@ -54,10 +55,13 @@ impl End {
     }
 }
 
+/// A message on its way through the driver, wiped when it has been passed on.
+pub(crate) type Message = Zeroizing<Vec<u8>>;
+
 /// A bounded queue of messages.
 #[derive(Debug, Default)]
 pub(crate) struct Messages {
-    queue: VecDeque<Vec<u8>>,
+    queue: VecDeque<Message>,
     bytes: usize,
 }
 
@@ -66,12 +70,12 @@ impl Messages {
         self.queue.is_empty() || (self.queue.len() < MESSAGES && self.bytes + len <= BYTES)
     }
 
-    pub(crate) fn push(&mut self, message: Vec<u8>) {
+    pub(crate) fn push(&mut self, message: Message) {
         self.bytes += message.len();
         self.queue.push_back(message);
     }
 
-    pub(crate) fn pop(&mut self) -> Option<Vec<u8>> {
+    pub(crate) fn pop(&mut self) -> Option<Message> {
         let message = self.queue.pop_front()?;
         self.bytes -= message.len();
         Some(message)

@@ -1,13 +1,14 @@
 //! The application's end of one session.
 
 use std::fmt;
+use std::mem;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use b4ae_core::{MessageId, Mode, PeerId, SessionId, SessionStats};
 
-use crate::peer::{End, Shared};
+use crate::peer::{End, Message, Shared};
 use crate::sync::lock;
 use crate::{Closed, ConnectError, SendError, Stopped};
 
@@ -98,7 +99,7 @@ impl PeerHandle {
         }
         let id = MessageId(state.queued);
         state.queued += 1;
-        state.outgoing.push(message.take().unwrap_or_default());
+        state.outgoing.push(Message::new(message.take().unwrap_or_default()));
         drop(state);
         shared.mark();
         if !shared.mailbox.constant_rate {
@@ -144,7 +145,7 @@ impl PeerHandle {
     pub fn poll_recv(&self, cx: &mut Context<'_>) -> Poll<Result<Vec<u8>, Closed>> {
         let shared = self.shared();
         let mut state = lock(&shared.state);
-        if let Some(message) = state.incoming.pop() {
+        if let Some(mut message) = state.incoming.pop() {
             let stalled = state.stalled;
             drop(state);
             if stalled {
@@ -154,7 +155,7 @@ impl PeerHandle {
                     shared.mailbox.wake();
                 }
             }
-            return Poll::Ready(Ok(message));
+            return Poll::Ready(Ok(mem::take(&mut *message)));
         }
         if let Some(end) = state.end {
             return Poll::Ready(Err(end.closed()));

@@ -144,10 +144,12 @@ impl Error {
                 "run it in a terminal, or set B4AE_PASSPHRASE, or give --passphrase-file".into()
             }
             Self::PassphraseUnfit(_) => "choose another passphrase".into(),
-            Self::Unreachable(_) => "check that the peer is running and that UDP reaches it; then check the \
+            Self::Unreachable(_) => {
+                "check that the peer is running, has sessions to spare and is reached by UDP; then check the \
                                      fingerprint: a peer is silent to whoever does not know its fingerprint, so a \
                                      wrong one looks the same as a peer that is down"
-                .into(),
+                    .into()
+            }
             Self::NoCommonMode { .. } => "choose a mode the peer accepts with --mode, or ask its operator to accept \
                                           this one"
                 .into(),
@@ -184,7 +186,10 @@ impl fmt::Display for Error {
             Self::PassphraseMissing(what) => write!(f, "{what} needs a passphrase, and there is nobody to ask"),
             Self::PassphraseUnfit(why) => write!(f, "the passphrase {why}"),
             Self::Unreachable(peer) => {
-                write!(f, "no answer from {peer}: it is down or unreachable, or the address or fingerprint is wrong")
+                write!(
+                    f,
+                    "no answer from {peer}: it is down, unreachable or full, or the address or fingerprint is wrong"
+                )
             }
             Self::NoCommonMode { peer, offered } => write!(f, "{peer} does not accept {offered}"),
             Self::NotThePeer(peer) => write!(

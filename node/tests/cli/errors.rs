@@ -50,7 +50,7 @@ fn a_silent_peer_and_a_wrong_fingerprint_look_alike_and_both_are_said() {
     let nobody = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     for uri in [format!("{place}#{fingerprint}"), format!("b4ae://{nobody}#{right}")] {
         let outcome = stranger.run(&["send", "--timeout", "2", &uri, "hello"]);
-        outcome.fails(6, &["no answer from 127.0.0.1:", "down or unreachable", "fingerprint is wrong", "silent"]);
+        outcome.fails(6, &["no answer from 127.0.0.1:", "down, unreachable or full", "fingerprint is wrong", "silent"]);
     }
 }
 
