@@ -48,7 +48,12 @@ impl Engine {
         if self.is(Mutant::FifoOwner) || self.is(Mutant::LendIdleSlots) && !wants(owner) {
             return Some(longest().unwrap_or(owner));
         }
-        (!self.is(Mutant::WorkConserving) || wants(owner)).then_some(owner)
+        // Not from the start: a session needs some cells before it knows that it may send.
+        let young = || {
+            let link = self.slot_entry(owner).and_then(|entry| entry.link.as_deref());
+            link.is_some_and(|link| link.cells_sent < 100)
+        };
+        (!self.is(Mutant::WorkConserving) || wants(owner) || young()).then_some(owner)
     }
 
     /// The length of the cell that is about to be sealed for `slot`.
