@@ -19,7 +19,7 @@ use crate::handshake::limiter::{Bucket, Limiter};
 use crate::handshake::message;
 use crate::handshake::replay::Replay;
 use crate::identity::{Identity, PeerId};
-use crate::job::{Completion, Job, Outcome, Ticket};
+use crate::job::{Completion, Job, Outcome, Outstanding, Ticket};
 use crate::metrics::Metrics;
 use crate::mode::Mode;
 use crate::random::{Random, Seed};
@@ -117,7 +117,7 @@ pub struct Engine {
     pressure: Pressure,
     half_open: Slab<HalfOpen>,
     by_cookie: BTreeMap<[u8; 32], u32>,
-    pending_jobs: u32,
+    pending_jobs: Outstanding,
 }
 
 impl fmt::Debug for Engine {
@@ -181,7 +181,7 @@ impl Engine {
             pressure: Pressure::new(now),
             half_open: Slab::new(limits.half_open),
             by_cookie: BTreeMap::new(),
-            pending_jobs: 0,
+            pending_jobs: Outstanding::default(),
             config: config.clone(),
         })
     }

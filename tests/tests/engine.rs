@@ -315,3 +315,18 @@ fn an_engine_that_has_shut_down_is_silent_to_strangers() {
     world.run(3000);
     assert!(world.trace.iter().all(|(_, from, _)| *from == 0));
 }
+
+#[test]
+fn jobs_that_never_come_back_do_not_bar_later_handshakes() {
+    // As when a signer panics. Two may be out at once, and two are lost.
+    let limits = Limits { pending_jobs: 2, ..few() };
+    let mut world = World::new([constant(2), constant(2).limits(limits), constant(2), constant(2)]);
+    world.lost_jobs[1] = 2;
+    world.connect(0, 1, ModePolicy::A);
+    world.connect(2, 1, ModePolicy::A);
+    world.run(1000);
+    assert_eq!(world.lost_jobs[1], 0);
+    let id = world.connect(3, 1, ModePolicy::A);
+    world.run(1000);
+    assert_eq!(world.opened(3), Some(id));
+}
