@@ -367,8 +367,16 @@ impl Engine {
 
     /// Wipes a session's keys and gives up its slots.
     fn unlink(&mut self, slot: u32) {
+        let Some(generation) = self.sessions.generation(slot) else { return };
         let Some(entry) = self.sessions.get_mut(slot) else { return };
         if let Some(link) = entry.link.take() {
+            let timers = [
+                link.cover_timer.map(|at| (at, Timer::Cover(slot, generation))),
+                link.payload_timer.map(|at| (at, Timer::Payload(slot, generation))),
+            ];
+            for timer in timers.into_iter().flatten() {
+                self.timers.remove(&timer);
+            }
             self.routes.remove(&link.receive_cid);
             self.owners.retain(|&owner| owner != slot);
         }
