@@ -19,7 +19,7 @@ use crate::handshake::limiter::{Bucket, Limiter};
 use crate::handshake::message;
 use crate::handshake::replay::Replay;
 use crate::identity::{Identity, PeerId};
-use crate::job::{Completion, Job, Outcome, Ticket};
+use crate::job::{Completion, Job, Outcome, Outstanding, Ticket};
 use crate::metrics::Metrics;
 use crate::mode::Mode;
 use crate::random::{Random, Seed};
@@ -117,7 +117,7 @@ pub struct Engine {
     pressure: Pressure,
     half_open: Slab<HalfOpen>,
     by_cookie: BTreeMap<[u8; 32], u32>,
-    pending_jobs: u32,
+    pending_jobs: Outstanding,
 }
 
 impl fmt::Debug for Engine {
@@ -181,7 +181,7 @@ impl Engine {
             pressure: Pressure::new(now),
             half_open: Slab::new(limits.half_open),
             by_cookie: BTreeMap::new(),
-            pending_jobs: 0,
+            pending_jobs: Outstanding::default(),
             config: config.clone(),
         })
     }
@@ -367,8 +367,16 @@ impl Engine {
 
     /// Wipes a session's keys and gives up its slots.
     fn unlink(&mut self, slot: u32) {
+        let Some(generation) = self.sessions.generation(slot) else { return };
         let Some(entry) = self.sessions.get_mut(slot) else { return };
         if let Some(link) = entry.link.take() {
+            let timers = [
+                link.cover_timer.map(|at| (at, Timer::Cover(slot, generation))),
+                link.payload_timer.map(|at| (at, Timer::Payload(slot, generation))),
+            ];
+            for timer in timers.into_iter().flatten() {
+                self.timers.remove(&timer);
+            }
             self.routes.remove(&link.receive_cid);
             self.owners.retain(|&owner| owner != slot);
         }

@@ -91,6 +91,22 @@ impl Signer for SoftwareSigner {
 pub struct Job {
     pub(crate) ticket: Ticket,
     pub(crate) work: Work,
+    pub(crate) pending: Option<Outstanding>,
+}
+
+/// Counts the jobs that are out for handshakes of others: one more for each copy, until it is dropped, wherever that
+/// is. So a job that never comes back, as when a signer panics, does not count for ever.
+#[derive(Default)]
+pub(crate) struct Outstanding(Arc<()>);
+
+impl Outstanding {
+    pub(crate) fn one_more(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+
+    pub(crate) fn count(&self) -> usize {
+        Arc::strong_count(&self.0) - 1
+    }
 }
 
 /// Whose job it is.
@@ -139,6 +155,8 @@ impl fmt::Debug for Job {
 pub struct Completion {
     pub(crate) ticket: Ticket,
     pub(crate) outcome: Outcome,
+    /// Counted as out until the engine has it.
+    pub(crate) _pending: Option<Outstanding>,
 }
 
 impl fmt::Debug for Completion {
@@ -163,6 +181,6 @@ impl Job {
             }
             Work::Accept { state, own, finish, wall } => Outcome::Accept(state.accept(own, finish, wall).map(Box::new)),
         };
-        Completion { ticket: self.ticket, outcome }
+        Completion { ticket: self.ticket, outcome, _pending: self.pending }
     }
 }

@@ -315,3 +315,36 @@ fn an_engine_that_has_shut_down_is_silent_to_strangers() {
     world.run(3000);
     assert!(world.trace.iter().all(|(_, from, _)| *from == 0));
 }
+
+#[test]
+fn jobs_that_never_come_back_do_not_bar_later_handshakes() {
+    // As when a signer panics. Two may be out at once, and two are lost.
+    let limits = Limits { pending_jobs: 2, ..few() };
+    let mut world = World::new([constant(2), constant(2).limits(limits), constant(2), constant(2)]);
+    world.lost_jobs[1] = 2;
+    world.connect(0, 1, ModePolicy::A);
+    world.connect(2, 1, ModePolicy::A);
+    world.run(1000);
+    assert_eq!(world.lost_jobs[1], 0);
+    let id = world.connect(3, 1, ModePolicy::A);
+    world.run(1000);
+    assert_eq!(world.opened(3), Some(id));
+}
+
+#[test]
+fn a_session_that_has_left_leaves_no_timer_behind() {
+    let rare = Traffic::low_overhead_unprotected().with_cover(
+        Duration::from_secs(600),
+        Duration::ZERO,
+        Duration::from_millis(5),
+    );
+    let build = || config(rare).idle_timeout(Duration::from_secs(36_000));
+    let mut world = World::new([build(), build()]);
+    let id = world.connect(0, 1, ModePolicy::A);
+    world.run(500);
+    world.engines[0].session(id).expect("open").close();
+    world.run(500);
+    for engine in &world.engines {
+        assert_eq!((engine.metrics().sessions, engine.poll_timeout()), (0, None));
+    }
+}

@@ -300,7 +300,7 @@ impl Engine {
             self.drop_half_open(slot);
             return;
         };
-        if self.pending_jobs >= self.config.limits.pending_jobs {
+        if self.pending_jobs.count() >= self.config.limits.pending_jobs as usize {
             // Not remembered as used: the initiator's next try may find room.
             self.metrics.drops.limited += 1;
             self.drop_half_open(slot);
@@ -324,13 +324,12 @@ impl Engine {
         let prologue = Box::new(Prologue { hello, challenge: cookie.to_bytes(), responder });
         let accept = cookie.accept & self.accept_bits;
         let work = Work::Respond { prologue, identity: self.identity.clone(), accept, init, randomness };
-        self.pending_jobs += 1;
-        self.jobs.push_back(Job { ticket: Ticket::HalfOpen { slot, generation }, work });
+        let pending = Some(self.pending_jobs.one_more());
+        self.jobs.push_back(Job { ticket: Ticket::HalfOpen { slot, generation }, work, pending });
     }
 
     /// The Response is made.
     pub(crate) fn responded(&mut self, slot: u32, generation: u32, result: Result<Box<Responded>, Failed>) {
-        self.pending_jobs = self.pending_jobs.saturating_sub(1);
         let Some(half) = self.half_open.named(slot, generation) else { return };
         let Ok(responded) = result else {
             self.metrics.handshakes_failed += 1;
@@ -414,21 +413,20 @@ impl Engine {
 
     fn accept_finish(&mut self, slot: u32, state: Arc<AwaitFinish>, finish: Vec<u8>) {
         let Some(generation) = self.half_open.generation(slot) else { return };
-        if self.pending_jobs >= self.config.limits.pending_jobs {
+        if self.pending_jobs.count() >= self.config.limits.pending_jobs as usize {
             self.metrics.drops.limited += 1;
             return;
         }
         if let Some(HalfOpen { stage: Stage::Finish(awaiting), .. }) = self.half_open.get_mut(slot) {
             awaiting.accepting = true;
         }
-        self.pending_jobs += 1;
         let work = Work::Accept { state, own: self.identity.peer_id(), finish, wall: self.wall };
-        self.jobs.push_back(Job { ticket: Ticket::HalfOpen { slot, generation }, work });
+        let pending = Some(self.pending_jobs.one_more());
+        self.jobs.push_back(Job { ticket: Ticket::HalfOpen { slot, generation }, work, pending });
     }
 
     /// The Finish is verified: the session begins, and its first cell confirms it to the initiator.
     pub(crate) fn accepted(&mut self, slot: u32, generation: u32, result: Result<Box<Accepted>, Failed>) {
-        self.pending_jobs = self.pending_jobs.saturating_sub(1);
         let Some(half) = self.half_open.named(slot, generation) else { return };
         let path = half.path;
         let admitted = result.ok().filter(|accepted| self.may_open(accepted.peer, accepted.secrets.mode));

@@ -269,7 +269,11 @@ impl Engine {
         let prologue = dial.prologue(&challenge);
         dial.stage = Stage::Preparing(challenge);
         dial.to_send = 0;
-        self.jobs.push_back(Job { ticket: Dial::ticket(id), work: Work::Init { prologue, puzzle, randomness } });
+        self.jobs.push_back(Job {
+            ticket: Dial::ticket(id),
+            work: Work::Init { prologue, puzzle, randomness },
+            pending: None,
+        });
     }
 
     /// The keys are made: sends the Init.
@@ -318,7 +322,7 @@ impl Engine {
             wall,
             randomness,
         };
-        self.jobs.push_back(Job { ticket: Dial::ticket(id), work });
+        self.jobs.push_back(Job { ticket: Dial::ticket(id), work, pending: None });
     }
 
     /// The Response is verified: the session's cells begin, and the Finish is sent until one of the peer's confirms.

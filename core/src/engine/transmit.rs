@@ -128,7 +128,15 @@ impl Engine {
 
     /// Low-overhead traffic: the first cover of a session.
     pub(super) fn start_low_overhead(&mut self, slot: u32, generation: u32) {
-        self.timers.insert((self.now, Timer::Cover(slot, generation)));
+        let now = self.now;
+        self.set_cover_timer(slot, generation, now);
+    }
+
+    fn set_cover_timer(&mut self, slot: u32, generation: u32, at: Instant) {
+        if let Some(link) = self.sessions.named(slot, generation).and_then(|entry| entry.link.as_deref_mut()) {
+            link.cover_timer = Some(at);
+            self.timers.insert((at, Timer::Cover(slot, generation)));
+        }
     }
 
     /// Low-overhead traffic: a cover cell is due, and the next one's time is drawn.
@@ -140,7 +148,7 @@ impl Engine {
         let gap = exponential(nanos(cover_mean), &mut self.random.public);
         // After a pause the gaps start anew: never a burst.
         let from = if self.now - at > cover_mean { self.now } else { at };
-        self.timers.insert((from + Duration::from_nanos(gap), Timer::Cover(slot, generation)));
+        self.set_cover_timer(slot, generation, from + Duration::from_nanos(gap));
         self.due.push_back((slot, generation, at));
     }
 

@@ -43,6 +43,8 @@ pub(crate) struct Link {
     pub(crate) leaves: Option<Instant>,
     /// The first cell that told the peer of the close.
     pub(crate) close_told: Option<u64>,
+    /// Low-overhead traffic: when the next cover cell is due.
+    pub(crate) cover_timer: Option<Instant>,
     /// Low-overhead traffic: when the next cell with something to say is due.
     pub(crate) payload_timer: Option<Instant>,
     /// Cells sent since the end.
@@ -81,6 +83,7 @@ impl Link {
             reserve: 0,
             leaves: None,
             close_told: None,
+            cover_timer: None,
             payload_timer: None,
             farewells: 0,
         }

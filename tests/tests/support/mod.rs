@@ -34,6 +34,8 @@ pub struct World {
     pub received: Vec<(usize, Vec<u8>)>,
     /// Where each engine is at present.
     pub places: Vec<Path>,
+    /// How many of each engine's next jobs get lost.
+    pub lost_jobs: Vec<usize>,
     /// Engines whose application takes neither events nor messages.
     pub deaf: Vec<usize>,
 }
@@ -67,6 +69,7 @@ impl World {
         let engines: Vec<_> = engines.collect();
         Self {
             places: (0..engines.len()).map(address).collect(),
+            lost_jobs: vec![0; engines.len()],
             engines,
             now: Instant::ORIGIN,
             wire: Vec::new(),
@@ -102,6 +105,12 @@ impl World {
             let engine = &mut self.engines[me];
             if engine.poll_timeout().is_some_and(|at| at <= now) {
                 engine.handle_timeout(now);
+            }
+            while self.lost_jobs[me] > 0
+                && let Some(job) = engine.poll_job()
+            {
+                drop(job);
+                self.lost_jobs[me] -= 1;
             }
             engine.run_inline(now);
             let mut bytes = [0; DATAGRAM_LEN];
