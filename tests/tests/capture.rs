@@ -28,7 +28,7 @@ impl Capture {
     /// The UDP payload lengths seen so far between two ports of this machine, and how many of each direction.
     fn payloads(&self, ports: [u16; 2]) -> (BTreeSet<usize>, [usize; 2]) {
         let (mut lengths, mut counts) = (BTreeSet::new(), [0; 2]);
-        let mut packet = [0; 1 << 16];
+        let mut packet = vec![0; 1 << 16];
         while let Ok(len) = (&self.0).read(&mut packet) {
             // IPv4, UDP, unfragmented: the header's length is in its first byte, the payload's in UDP's.
             let ip = &packet[..len];

@@ -348,3 +348,23 @@ fn a_session_that_has_left_leaves_no_timer_behind() {
         assert_eq!((engine.metrics().sessions, engine.poll_timeout()), (0, None));
     }
 }
+
+#[test]
+fn a_handshake_that_finds_a_full_house_waits_until_somebody_has_left() {
+    let one = Limits { sessions: 1, ..Limits::default() };
+    let traffic = Traffic::constant(Duration::from_millis(5)).with_leave_boundary(Duration::from_secs(4));
+    let server = config(traffic).limits(one);
+    let mut world = World::new([config(traffic), config(traffic), server]);
+    let first = world.connect(0, 2, ModePolicy::A);
+    world.run(300);
+    world.engines[0].session(first).expect("open").close();
+    world.run(300);
+    // The server's one place is taken until the boundary, though its session has ended for both applications.
+    let second = world.connect(1, 2, ModePolicy::B);
+    world.send(1, second, b"is there room?");
+    world.run(2000);
+    assert_eq!((world.opened(1), world.closed(1)), (None, None));
+    world.run(12_000);
+    assert_eq!(world.opened(1), Some(second));
+    assert!(world.received.iter().any(|(at, message)| *at == 2 && message == b"is there room?"));
+}
