@@ -135,6 +135,9 @@ impl Traffic {
 pub struct Limits {
     /// Concurrent sessions, handshakes we started included. Default 64.
     pub sessions: u32,
+    /// Sessions that others may hold from one IPv4 address or IPv6 /64, so that one host cannot take every place.
+    /// Default 32.
+    pub sessions_per_prefix: u32,
     /// Handshakes of others under way at once, each up to 12 KiB. Default 256.
     pub half_open: u32,
     /// Jobs handed out and not yet completed, for handshakes of others. Default 64.
@@ -163,6 +166,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             sessions: 64,
+            sessions_per_prefix: 32,
             half_open: 256,
             pending_jobs: 64,
             challenges_per_second: 10_000,
@@ -187,6 +191,9 @@ pub enum Accept {
     /// Anyone's who knows our fingerprint.
     Anyone(ModePolicy),
     /// The listed peers', each in its own modes. Others learn no more than that a handshake failed.
+    ///
+    /// The mode is chosen before the peer is known, among those of all the listed together: a peer that may use only
+    /// some of them has to offer only those.
     Listed(Vec<(PeerId, ModePolicy)>),
 }
 
@@ -328,6 +335,7 @@ impl ConfigBuilder {
         let limits = &config.limits;
         let ranges = [
             ("sessions", limits.sessions as usize, 1, 1 << 16),
+            ("sessions_per_prefix", limits.sessions_per_prefix as usize, 1, 1 << 16),
             ("half_open", limits.half_open as usize, 1, 1 << 16),
             ("pending_jobs", limits.pending_jobs as usize, 1, 1 << 16),
             ("challenges_per_second", limits.challenges_per_second as usize, 1, 1 << 24),

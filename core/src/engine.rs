@@ -236,7 +236,10 @@ impl Engine {
         self.wall = wall;
     }
 
-    /// Mixes fresh entropy in, as after a virtual machine has been cloned.
+    /// Mixes fresh entropy into all that is drawn from now on.
+    ///
+    /// Open sessions keep their keys. Of two copies of one running machine each would seal other text under the same
+    /// ones: a driver that learns that it has been cloned has to [`shutdown`](Self::shutdown) and begin anew.
     pub fn reseed(&mut self, seed: &Seed) {
         self.random.reseed(seed);
     }

@@ -368,3 +368,17 @@ fn a_handshake_that_finds_a_full_house_waits_until_somebody_has_left() {
     assert_eq!(world.opened(1), Some(second));
     assert!(world.received.iter().any(|(at, message)| *at == 2 && message == b"is there room?"));
 }
+
+#[test]
+fn one_host_cannot_take_every_place() {
+    let server = constant(2).limits(Limits { sessions_per_prefix: 2, ..few() });
+    let mut world = World::new([constant(2), constant(2), server]);
+    for _ in 0..4 {
+        world.connect(0, 2, ModePolicy::A);
+    }
+    world.run(2000);
+    assert_eq!(world.engines[2].metrics().sessions, 2);
+    let honest = world.connect(1, 2, ModePolicy::A);
+    world.run(500);
+    assert_eq!(world.opened(1), Some(honest));
+}

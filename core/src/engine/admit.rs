@@ -3,6 +3,7 @@
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::net::IpAddr;
 use core::time::Duration;
 
 use super::{Engine, Outgoing, Route, Timer};
@@ -11,6 +12,7 @@ use crate::crypto::hash;
 use crate::handshake::cookie::{Cookie, CookieJar};
 use crate::handshake::fragment::{self, Assembly};
 use crate::handshake::initiator::Puzzle;
+use crate::handshake::limiter;
 use crate::handshake::message::{self, HELLO_LEN, INIT_LEN, kind};
 use crate::handshake::responder::{Accepted, AwaitFinish, RespondRandomness, Responded};
 use crate::handshake::{Failed, Hello, Prologue};
@@ -435,7 +437,7 @@ impl Engine {
             self.drop_half_open(slot);
             return;
         };
-        if self.sessions.is_full() {
+        if self.sessions.is_full() || !self.has_place_for(path.remote().ip()) {
             // Until somebody leaves: the initiator goes on asking, and its Finish is kept.
             self.metrics.drops.limited += 1;
             if let Some(HalfOpen { stage: Stage::Finish(awaiting), .. }) = self.half_open.get_mut(slot) {
@@ -454,6 +456,14 @@ impl Engine {
         self.metrics.handshakes_completed += 1;
         self.join(slot, link);
         self.list(slot);
+    }
+
+    /// Whether the prefix of `ip` holds fewer sessions than one prefix may.
+    fn has_place_for(&self, ip: IpAddr) -> bool {
+        let same = |path: Path| limiter::same_host(path.remote().ip(), ip);
+        let held = self.sessions.iter().filter_map(|(_, entry)| entry.link.as_ref());
+        let held = held.filter(|link| link.side == Side::Responder && same(link.route.current()));
+        held.count() < self.config.limits.sessions_per_prefix as usize
     }
 
     /// Whether `peer` may open a session in `mode`.

@@ -60,6 +60,11 @@ impl Prefix {
     }
 }
 
+/// Whether two addresses are one host's as far as budgets go: the same IPv4 address, or the same IPv6 /64.
+pub(crate) fn same_host(a: IpAddr, b: IpAddr) -> bool {
+    Prefix::of(a)[0] == Prefix::of(b)[0]
+}
+
 /// Buckets by prefix, for addresses that a cookie has verified. Never more than `capacity`.
 pub(crate) struct Limiter {
     buckets: BTreeMap<Prefix, Bucket>,

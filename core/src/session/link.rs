@@ -23,6 +23,7 @@ const FAREWELLS: u8 = 4;
 
 pub(crate) struct Link {
     pub(crate) secrets: SessionSecrets,
+    pub(crate) side: Side,
     send_chain: SendChain,
     send_header: Secret<32>,
     send_cid: [u8; 8],
@@ -67,6 +68,7 @@ impl Link {
         };
         Self {
             secrets,
+            side,
             send_chain: SendChain::new(&send.chain),
             send_header: send.header,
             send_cid: send.cid,
