@@ -5,7 +5,7 @@ mod support;
 use std::time::Duration;
 
 use b4ae_core::{
-    Accept, CloseReason, Config, ConfigError, DATAGRAM_LEN, Engine, Identity, Instant, Limits, ModePolicy, Path,
+    Accept, CloseReason, Config, ConfigError, DATAGRAM_LEN, Engine, Event, Identity, Instant, Limits, ModePolicy, Path,
     SecretIdentity, Seed, SendError, Shutdown, Traffic, TransmitKind, TxBuf, UnixTime,
 };
 use support::{Flight, World, address, config, constant, few};
@@ -381,4 +381,44 @@ fn one_host_cannot_take_every_place() {
     let honest = world.connect(1, 2, ModePolicy::A);
     world.run(500);
     assert_eq!(world.opened(1), Some(honest));
+}
+
+#[test]
+fn a_puzzle_is_solved_and_a_session_opens_behind_it() {
+    let mut world = World::new([constant(2), constant(2).puzzle_bits_min(8)]);
+    assert_eq!(world.engines[1].metrics().puzzle_bits, 8);
+    let id = world.connect(0, 1, ModePolicy::B);
+    world.run(500);
+    assert_eq!(world.opened(0), Some(id));
+    assert_eq!(world.engines[1].metrics().drops.puzzle, 0);
+}
+
+#[test]
+fn puzzles_get_harder_while_the_table_of_handshakes_is_crowded_and_easier_after() {
+    let crowded = Limits { half_open: 8, ..Limits::default() };
+    let clients = vec![constant(2).limits(Limits::default()); 9];
+    let mut world = World::new(clients.into_iter().chain([constant(2).limits(crowded)]));
+    // Handshakes that stop half way: what the server answers to an Init does not arrive.
+    for client in 0..8 {
+        world.connect(client, 9, ModePolicy::A);
+    }
+    let mut challenged = 0;
+    for _ in 0..4000 {
+        world.turn_with(&mut |flight| {
+            challenged += usize::from(flight.from == 9);
+            if flight.from == 9 && challenged > 8 { vec![] } else { vec![flight] }
+        });
+        // Somebody asks now and then: the server looks around when it answers.
+        if world.now.as_nanos() % 500_000_000 == 0 {
+            world.connect(8, 9, ModePolicy::A);
+        }
+    }
+    let bits = world.engines[9].metrics().puzzle_bits;
+    assert!(bits >= 2, "{bits} bits under pressure");
+
+    world.run(60_000);
+    let late = world.connect(7, 9, ModePolicy::A);
+    world.run(3000);
+    assert!(world.events.iter().any(|(at, event)| *at == 7 && *event == Event::Established(late)));
+    assert!(world.engines[9].metrics().puzzle_bits < bits, "the pressure is over");
 }

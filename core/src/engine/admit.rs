@@ -164,7 +164,8 @@ impl Pressure {
 
     /// Two bits harder for each second above 70 % of the table, one easier for each below 30 %.
     fn look(&mut self, now: Instant, used: usize, capacity: u32) {
-        if now - self.looked < Duration::from_secs(1) {
+        let seconds = (now - self.looked).as_secs();
+        if seconds == 0 {
             return;
         }
         self.looked = now;
@@ -172,7 +173,8 @@ impl Pressure {
         if used > capacity * 7 {
             self.bits = (self.bits + 2).min(MAX_PUZZLE_BITS);
         } else if used < capacity * 3 {
-            self.bits = self.bits.saturating_sub(1);
+            // Nobody may have asked for a while.
+            self.bits = self.bits.saturating_sub(u8::try_from(seconds).unwrap_or(u8::MAX));
         }
     }
 }

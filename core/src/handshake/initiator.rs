@@ -154,3 +154,21 @@ impl FinishKeys {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_puzzle_takes_its_own_solution_and_hardly_another() {
+        let puzzle = |n, bits| Puzzle { cookie: Secret::new([n; 32]), responder: PeerId::from_bytes([9; 32]), bits };
+        let solution = puzzle(1, 10).solve();
+        assert!(puzzle(1, 10).verify(solution));
+        // One in 2^10 of the others would do.
+        let others = (1..2000).filter(|n| puzzle(1, 10).verify(solution + n)).count();
+        assert!(others < 15, "{others} of 1999 wrong solutions pass");
+        let elsewhere = (2..=60).filter(|&n| puzzle(n, 10).verify(solution)).count();
+        assert!(elsewhere < 3, "a solution for one cookie passes for {elsewhere} of 59 others");
+        assert!(puzzle(1, 0).verify(0));
+    }
+}
