@@ -78,48 +78,61 @@ impl Transcript {
         key
     }
 
-    /// Ends the handshake: the root every session key derives from.
+    /// Ends the handshake with the keys of the session. What they derive from is wiped here: whoever reads the memory
+    /// of an open session must not find what opens its past.
     pub(crate) fn finish(self, mode: Mode) -> SessionSecrets {
         let session = hash::digest(b"B4AE2-session-id", &[&self.h]);
         let extracted = hash::hmac(&self.h, &[self.ck.expose()]);
         let long = hash::hmac(extracted.expose(), &[b"B4AE2 root", &[mode.to_byte()], &session, &[1]]);
-        let mut root = Secret::zero();
-        root.as_mut().copy_from_slice(&long.expose()[..32]);
-        SessionSecrets { session, root, mode, epoch: 0 }
+        let mut key = Secret::zero();
+        key.as_mut().copy_from_slice(&long.expose()[..32]);
+        let root = Root { session, key, mode, epoch: 0 };
+        let direction = |chain, header, cid| DirectionKeys {
+            chain: root.derive(chain),
+            header: root.derive(header),
+            cid: *root.derive(cid).expose().first_chunk().expect("8 of 32"),
+        };
+        SessionSecrets {
+            mode,
+            i2r: direction(b"B4AE2-i2r-chain.", b"B4AE2-i2r-header", b"B4AE2-i2r-cid..."),
+            r2i: direction(b"B4AE2-r2i-chain.", b"B4AE2-r2i-header", b"B4AE2-r2i-cid..."),
+            exporter: Exporter(root.derive(b"B4AE2-exporter..")),
+        }
     }
 }
 
-/// What a finished handshake leaves: everything else derives from (root, label, session, epoch, mode).
-pub(crate) struct SessionSecrets {
+/// What every session key derives from, by (root, label, session, epoch, mode).
+struct Root {
     /// Hash of the final transcript: the session's name, the same on both sides.
     session: [u8; 32],
-    root: Secret<32>,
-    pub(crate) mode: Mode,
+    key: Secret<32>,
+    mode: Mode,
     epoch: u32,
 }
 
-impl SessionSecrets {
-    fn derive(&self, label: &hash::Label, context: &[u8]) -> Secret<32> {
+impl Root {
+    fn derive(&self, label: &hash::Label) -> Secret<32> {
         let epoch = self.epoch.to_le_bytes();
-        hash::prf(self.root.expose(), label, &[&self.session, &epoch, &[self.mode.to_byte()], context])
+        hash::prf(self.key.expose(), label, &[&self.session, &epoch, &[self.mode.to_byte()]])
     }
+}
 
-    /// Keys for cells from the initiator, and from the responder.
-    pub(crate) fn directions(&self) -> (DirectionKeys, DirectionKeys) {
-        let one = |chain, header, cid| DirectionKeys {
-            chain: self.derive(chain, &[]),
-            header: self.derive(header, &[]),
-            cid: *self.derive(cid, &[]).expose().first_chunk().expect("8 of 32"),
-        };
-        (
-            one(b"B4AE2-i2r-chain.", b"B4AE2-i2r-header", b"B4AE2-i2r-cid..."),
-            one(b"B4AE2-r2i-chain.", b"B4AE2-r2i-header", b"B4AE2-r2i-cid..."),
-        )
-    }
+/// What a finished handshake leaves.
+pub(crate) struct SessionSecrets {
+    pub(crate) mode: Mode,
+    /// Keys for cells from the initiator.
+    pub(crate) i2r: DirectionKeys,
+    /// Keys for cells from the responder.
+    pub(crate) r2i: DirectionKeys,
+    pub(crate) exporter: Exporter,
+}
 
-    /// A secret for the application's own use.
+/// Makes secrets for the application's own use. Says nothing about any key of the session.
+pub(crate) struct Exporter(Secret<32>);
+
+impl Exporter {
     pub(crate) fn export(&self, label: &[u8]) -> Secret<32> {
-        self.derive(b"B4AE2-exporter..", label)
+        hash::prf(self.0.expose(), b"B4AE2-exported..", &[label])
     }
 }
 
