@@ -70,6 +70,12 @@ impl Transcript {
         Ok(text)
     }
 
+    /// `h`, `ck` and `k`, for test vectors.
+    #[cfg(all(test, feature = "std"))]
+    pub(crate) fn state(&self) -> (&[u8; 64], &Secret<64>, Option<&Secret<32>>) {
+        (&self.h, &self.ck, self.k.as_ref())
+    }
+
     /// A key for the fragments of what follows, known to those alone who came this far.
     pub(crate) fn fragment_key(&self, label: &[u8]) -> Secret<32> {
         let long = hash::hmac(self.ck.expose(), &[label, &self.h]);
@@ -102,6 +108,12 @@ impl SessionSecrets {
     fn derive(&self, label: &hash::Label, context: &[u8]) -> Secret<32> {
         let epoch = self.epoch.to_le_bytes();
         hash::prf(self.root.expose(), label, &[&self.session, &epoch, &[self.mode.to_byte()], context])
+    }
+
+    /// The session's name and the root, for test vectors.
+    #[cfg(all(test, feature = "std"))]
+    pub(crate) fn session_and_root(&self) -> (&[u8; 32], &Secret<32>) {
+        (&self.session, &self.root)
     }
 
     /// Keys for cells from the initiator, and from the responder.
