@@ -70,6 +70,12 @@ impl Transcript {
         Ok(text)
     }
 
+    /// `h`, `ck` and `k`, for test vectors.
+    #[cfg(all(test, feature = "std"))]
+    pub(crate) fn state(&self) -> (&[u8; 64], &Secret<64>, Option<&Secret<32>>) {
+        (&self.h, &self.ck, self.k.as_ref())
+    }
+
     /// A key for the fragments of what follows, known to those alone who came this far.
     pub(crate) fn fragment_key(&self, label: &[u8]) -> Secret<32> {
         let long = hash::hmac(self.ck.expose(), &[label, &self.h]);
@@ -81,31 +87,25 @@ impl Transcript {
     /// Ends the handshake with the keys of the session. What they derive from is wiped here: whoever reads the memory
     /// of an open session must not find what opens its past.
     pub(crate) fn finish(self, mode: Mode) -> SessionSecrets {
+        self.root(mode).secrets()
+    }
+
+    /// What the session's keys derive from, for test vectors as well as for [`finish`](Self::finish).
+    pub(crate) fn root(&self, mode: Mode) -> Root {
         let session = hash::digest(b"B4AE2-session-id", &[&self.h]);
         let extracted = hash::hmac(&self.h, &[self.ck.expose()]);
         let long = hash::hmac(extracted.expose(), &[b"B4AE2 root", &[mode.to_byte()], &session, &[1]]);
         let mut key = Secret::zero();
         key.as_mut().copy_from_slice(&long.expose()[..32]);
-        let root = Root { session, key, mode, epoch: 0 };
-        let direction = |chain, header, cid| DirectionKeys {
-            chain: root.derive(chain),
-            header: root.derive(header),
-            cid: *root.derive(cid).expose().first_chunk().expect("8 of 32"),
-        };
-        SessionSecrets {
-            mode,
-            i2r: direction(b"B4AE2-i2r-chain.", b"B4AE2-i2r-header", b"B4AE2-i2r-cid..."),
-            r2i: direction(b"B4AE2-r2i-chain.", b"B4AE2-r2i-header", b"B4AE2-r2i-cid..."),
-            exporter: Exporter(root.derive(b"B4AE2-exporter..")),
-        }
+        Root { session, key, mode, epoch: 0 }
     }
 }
 
 /// What every session key derives from, by (root, label, session, epoch, mode).
-struct Root {
+pub(crate) struct Root {
     /// Hash of the final transcript: the session's name, the same on both sides.
-    session: [u8; 32],
-    key: Secret<32>,
+    pub(crate) session: [u8; 32],
+    pub(crate) key: Secret<32>,
     mode: Mode,
     epoch: u32,
 }
@@ -114,6 +114,21 @@ impl Root {
     fn derive(&self, label: &hash::Label) -> Secret<32> {
         let epoch = self.epoch.to_le_bytes();
         hash::prf(self.key.expose(), label, &[&self.session, &epoch, &[self.mode.to_byte()]])
+    }
+
+    /// The keys of the session, and an end of the root.
+    pub(crate) fn secrets(self) -> SessionSecrets {
+        let direction = |chain, header, cid| DirectionKeys {
+            chain: self.derive(chain),
+            header: self.derive(header),
+            cid: *self.derive(cid).expose().first_chunk().expect("8 of 32"),
+        };
+        SessionSecrets {
+            mode: self.mode,
+            i2r: direction(b"B4AE2-i2r-chain.", b"B4AE2-i2r-header", b"B4AE2-i2r-cid..."),
+            r2i: direction(b"B4AE2-r2i-chain.", b"B4AE2-r2i-header", b"B4AE2-r2i-cid..."),
+            exporter: Exporter(self.derive(b"B4AE2-exporter..")),
+        }
     }
 }
 
