@@ -123,6 +123,8 @@ mod session;
 mod time;
 mod transmit;
 mod uri;
+#[cfg(all(test, feature = "std"))]
+mod vectors;
 mod wire;
 
 pub use config::{Accept, Config, ConfigBuilder, Limits, Padding, Traffic};

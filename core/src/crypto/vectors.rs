@@ -1,6 +1,6 @@
 //! Every primitive against other people's vectors and other people's code, as the core calls it.
 //!
-//! `cargo test -p b4ae-core vectors -- --nocapture` prints what was run. A vector that is not run is counted with the
+//! `cargo test -p b4ae-core crypto::vectors -- --nocapture` prints what was run. A vector that is not run is counted with the
 //! reason. `core/vectors/README.md` says where the data is from.
 
 mod acvp;

@@ -1,7 +1,7 @@
 //! An open session's keys, counters and path: what it takes to send and open cells.
 
 use crate::config::Limits;
-use crate::handshake::transcript::{DirectionKeys, SessionSecrets};
+use crate::handshake::transcript::{Exporter, SessionSecrets};
 use crate::random::Stream;
 use crate::secret::Secret;
 use crate::session::breaker::Breaker;
@@ -22,7 +22,7 @@ pub(crate) enum Side {
 const FAREWELLS: u8 = 4;
 
 pub(crate) struct Link {
-    pub(crate) secrets: SessionSecrets,
+    pub(crate) exporter: Exporter,
     pub(crate) side: Side,
     send_chain: SendChain,
     send_header: Secret<32>,
@@ -61,13 +61,13 @@ pub(crate) enum NotOpened {
 
 impl Link {
     pub(crate) fn new(secrets: SessionSecrets, side: Side, path: Path, limits: &Limits, now: Instant) -> Self {
-        let (i2r, r2i) = secrets.directions();
-        let (send, receive): (DirectionKeys, DirectionKeys) = match side {
+        let SessionSecrets { i2r, r2i, exporter, .. } = secrets;
+        let (send, receive) = match side {
             Side::Initiator => (i2r, r2i),
             Side::Responder => (r2i, i2r),
         };
         Self {
-            secrets,
+            exporter,
             side,
             send_chain: SendChain::new(&send.chain),
             send_header: send.header,
