@@ -117,6 +117,8 @@ mod mode;
 mod mutant;
 mod padding;
 mod random;
+#[cfg(all(test, feature = "std", target_os = "linux"))]
+mod residue;
 mod scheduler;
 mod secret;
 mod session;

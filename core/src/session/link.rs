@@ -1,6 +1,7 @@
 //! An open session's keys, counters and path: what it takes to send and open cells.
 
 use crate::config::Limits;
+use crate::crypto::burn_stack;
 use crate::handshake::transcript::{Exporter, SessionSecrets};
 use crate::random::Stream;
 use crate::secret::Secret;
@@ -99,7 +100,8 @@ impl Link {
     /// Seals the text that stands in `out` as the next cell.
     pub(crate) fn seal(&mut self, out: &mut [u8; DATAGRAM_LEN]) {
         let (counter, key) = self.send_chain.next();
-        cell::seal(&self.send_cid, counter, &self.send_header, &key, out);
+        cell::seal(&self.send_cid, counter, &self.send_header, key, out);
+        burn_stack::<512>();
         self.cells_sent += 1;
     }
 
@@ -113,8 +115,9 @@ impl Link {
             Unusable::Replayed => NotOpened::Replayed,
             Unusable::TooFar => NotOpened::Unauthentic,
         })?;
-        let text = cell::open(counter, &key, datagram).ok_or(NotOpened::Unauthentic)?;
+        let text = cell::open(counter, key, datagram).ok_or(NotOpened::Unauthentic)?;
         self.receive_chain.commit(counter);
+        burn_stack::<512>();
         self.cells_received += 1;
         Ok((counter, text))
     }
