@@ -22,6 +22,18 @@ impl Drop for DecapsulationKey {
     }
 }
 
+/// Keys of the core's own come from seeds; other people's vectors have them expanded (FIPS 203, algorithm 16).
+#[cfg(test)]
+impl DecapsulationKey {
+    pub(super) fn from_expanded(bytes: &[u8; 3168]) -> Self {
+        Self(Box::new(bytes.into()))
+    }
+
+    pub(super) fn expanded(&self) -> &[u8; 3168] {
+        self.0.as_slice()
+    }
+}
+
 /// A key pair from the seed `d || z`.
 pub(crate) fn key_pair(seed: &Secret<64>) -> (DecapsulationKey, Box<[u8; EK_LEN]>) {
     #[inline(never)]

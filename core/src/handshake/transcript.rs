@@ -1,5 +1,8 @@
 //! The Noise `SymmetricState` (Noise specification, section 5.2), and what a finished handshake leaves behind.
 
+#[cfg(test)]
+pub(crate) mod noise;
+
 use super::Failed;
 use crate::crypto::aead::{self, TAG_LEN};
 use crate::crypto::hash;
@@ -19,8 +22,13 @@ pub(crate) struct Transcript {
 
 impl Transcript {
     pub(crate) fn new(prologue: &[&[u8]]) -> Self {
+        Self::named(PROTOCOL, prologue)
+    }
+
+    /// A transcript of the protocol `name`, of at most 64 bytes.
+    fn named(name: &[u8], prologue: &[&[u8]]) -> Self {
         let mut h = [0; 64];
-        h[..PROTOCOL.len()].copy_from_slice(PROTOCOL);
+        h[..name.len()].copy_from_slice(name);
         let mut this = Self { h, ck: Secret::new(h), k: None, n: 0 };
         this.mix_hash(prologue);
         this
