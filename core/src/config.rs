@@ -158,7 +158,7 @@ pub struct Limits {
     pub send_messages: usize,
     /// Bytes of messages received and not yet taken per session: the flow-control credit. Default 2 MiB.
     pub receive_bytes: usize,
-    /// Cells out of order that a session can still open, 40 bytes each. Default 128.
+    /// Cells out of order that a session can still open, 33 bytes each. Default 128.
     pub reorder_window: usize,
 }
 

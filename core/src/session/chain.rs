@@ -86,8 +86,17 @@ impl SendChain {
 /// The receiving end. The keys of cells that have not arrived are the replay window: each opens one cell once.
 pub(crate) struct ReceiveChain {
     position: Position,
-    /// Keys of missing cells, cell `n` at `n % len`: a newer one displaces the one a window older.
-    skipped: Box<[Option<(u64, Secret<32>)>]>,
+    /// Keys of missing cells, cell `n` at `n % len`. Whatever moves the position past a cell writes that cell's place,
+    /// so a place speaks of the last cell before the position that it can be about.
+    skipped: Box<[Option<Secret<32>>]>,
+}
+
+/// A cell's key, and what will have become of the chain once the cell has proved authentic.
+pub(crate) struct Peeked {
+    pub(crate) key: Secret<32>,
+    counter: u64,
+    /// The position after the cell, unless it is a missing one's that has come late.
+    after: Option<Position>,
 }
 
 /// What a counter is to the chain.
@@ -110,33 +119,33 @@ impl ReceiveChain {
     }
 
     /// The key for `counter`. Changes nothing: the cell is not authentic yet.
-    pub(crate) fn peek(&self, counter: u64) -> Result<Secret<32>, Unusable> {
+    pub(crate) fn peek(&self, counter: u64) -> Result<Peeked, Unusable> {
         if counter < self.position.counter {
-            return match &self.skipped[self.place(counter)] {
-                Some((at, key)) if *at == counter => Ok(key.duplicate()),
-                _ => Err(Unusable::Replayed),
-            };
+            let in_window = self.position.counter - counter <= self.skipped.len() as u64;
+            let missing = self.skipped[self.place(counter)].as_ref().filter(|_| in_window);
+            let key = missing.ok_or(Unusable::Replayed)?.duplicate();
+            return Ok(Peeked { key, counter, after: None });
         }
         if counter / GENERATION > self.position.counter / GENERATION + MAX_SKIP {
             return Err(Unusable::TooFar);
         }
-        let mut position = self.position.duplicate();
-        position.skip_to(counter, |_, _| {}, counter);
-        Ok(position.next())
+        let mut after = self.position.duplicate();
+        after.skip_to(counter, |_, _| {}, counter);
+        let key = after.next();
+        Ok(Peeked { key, counter, after: Some(after) })
     }
 
-    /// Moves the state past `counter`, whose cell has proved authentic: its key will not open another.
-    pub(crate) fn commit(&mut self, counter: u64) {
+    /// Moves the state past a cell that has proved authentic: its key will not open another.
+    pub(crate) fn commit(&mut self, peeked: Peeked) {
+        let Peeked { counter, after, .. } = peeked;
         let place = self.place(counter);
-        if counter < self.position.counter {
-            self.skipped[place] = None;
-            return;
+        if let Some(after) = after {
+            let window = self.skipped.len() as u64;
+            let skipped = &mut self.skipped;
+            let keep = |at: u64, key| skipped[(at % window) as usize] = Some(key);
+            self.position.skip_to(counter, keep, counter.saturating_sub(window - 1));
+            self.position = after;
         }
-        let window = self.skipped.len() as u64;
-        let skipped = &mut self.skipped;
-        let keep = |at: u64, key| skipped[(at % window) as usize] = Some((at, key));
-        self.position.skip_to(counter, keep, counter.saturating_sub(window - 1));
-        self.position.next();
         self.skipped[place] = None;
     }
 }
@@ -156,6 +165,15 @@ mod tests {
 
     fn receiver() -> ReceiveChain {
         ReceiveChain::new(&root(), WINDOW as usize)
+    }
+
+    fn peek(chain: &ReceiveChain, counter: u64) -> Result<Secret<32>, Unusable> {
+        chain.peek(counter).map(|peeked| peeked.key)
+    }
+
+    fn commit(chain: &mut ReceiveChain, counter: u64) {
+        let Ok(peeked) = chain.peek(counter) else { panic!("{counter} is usable") };
+        chain.commit(peeked);
     }
 
     fn keys(count: usize) -> Vec<Secret<32>> {
@@ -187,8 +205,8 @@ mod tests {
             let mut chain = receiver();
             let mut counter = random.below(300);
             while let Some(key) = keys.get(counter as usize) {
-                assert!(chain.peek(counter).as_ref() == Ok(key), "{counter}");
-                chain.commit(counter);
+                assert!(peek(&chain, counter).as_ref() == Ok(key), "{counter}");
+                commit(&mut chain, counter);
                 counter += 1 + random.below(400);
             }
         }
@@ -206,12 +224,12 @@ mod tests {
                 order.swap(i, random.below(i as u64 + 1) as usize);
             }
             for &counter in &order {
-                assert!(chain.peek(counter).as_ref() == Ok(&keys[counter as usize]));
-                chain.commit(counter);
-                assert!(chain.peek(counter) == Err(Unusable::Replayed));
+                assert!(peek(&chain, counter).as_ref() == Ok(&keys[counter as usize]));
+                commit(&mut chain, counter);
+                assert!(peek(&chain, counter) == Err(Unusable::Replayed));
             }
             for counter in 0..(block + 1) * WINDOW {
-                assert!(chain.peek(counter) == Err(Unusable::Replayed));
+                assert!(peek(&chain, counter) == Err(Unusable::Replayed));
             }
         }
     }
@@ -222,13 +240,13 @@ mod tests {
         for start in [0, 700, 990] {
             let mut chain = receiver();
             if start > 0 {
-                chain.commit(start);
+                commit(&mut chain, start);
             }
-            chain.commit(1000);
+            commit(&mut chain, 1000);
             let first = 1001 - WINDOW;
             for counter in 0..=1000 {
                 let usable = counter >= first && counter != 1000 && counter != start;
-                assert_eq!(chain.peek(counter).as_ref().ok(), usable.then_some(&keys[counter as usize]), "{counter}");
+                assert_eq!(peek(&chain, counter).as_ref().ok(), usable.then_some(&keys[counter as usize]), "{counter}");
             }
         }
     }
@@ -238,11 +256,11 @@ mod tests {
         let keys = keys(1001);
         let mut chain = receiver();
         for forged in [1, 255, 256, 1000, GENERATION * MAX_SKIP, u64::MAX] {
-            let _ = chain.peek(forged);
+            let _ = peek(&chain, forged);
         }
         for counter in [0, 1, 2, 1000] {
-            assert!(chain.peek(counter).as_ref() == Ok(&keys[counter as usize]));
-            chain.commit(counter);
+            assert!(peek(&chain, counter).as_ref() == Ok(&keys[counter as usize]));
+            commit(&mut chain, counter);
         }
     }
 
@@ -250,7 +268,7 @@ mod tests {
     fn no_counter_costs_more_than_the_most_that_may_be_skipped() {
         let chain = receiver();
         let end = GENERATION * (MAX_SKIP + 1);
-        assert!(chain.peek(end - 1).is_ok());
-        assert!(chain.peek(end) == Err(Unusable::TooFar));
+        assert!(peek(&chain, end - 1).is_ok());
+        assert!(peek(&chain, end) == Err(Unusable::TooFar));
     }
 }

@@ -109,12 +109,12 @@ impl Link {
         datagram: &'d mut [u8; DATAGRAM_LEN],
     ) -> Result<(u64, &'d [u8; TEXT_LEN]), NotOpened> {
         let counter = cell::counter(&self.receive_header, datagram).ok_or(NotOpened::Unauthentic)?;
-        let key = self.receive_chain.peek(counter).map_err(|unusable| match unusable {
+        let peeked = self.receive_chain.peek(counter).map_err(|unusable| match unusable {
             Unusable::Replayed => NotOpened::Replayed,
             Unusable::TooFar => NotOpened::Unauthentic,
         })?;
-        let text = cell::open(counter, &key, datagram).ok_or(NotOpened::Unauthentic)?;
-        self.receive_chain.commit(counter);
+        let text = cell::open(counter, &peeked.key, datagram).ok_or(NotOpened::Unauthentic)?;
+        self.receive_chain.commit(peeked);
         self.cells_received += 1;
         Ok((counter, text))
     }
