@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use b4ae_core::{DATAGRAM_LEN, Engine, Event, Instant, Mode, ModePolicy, Path};
+use b4ae_core::{DATAGRAM_LEN, Engine, Event, Instant, Limits, Mode, ModePolicy, Path};
 
 use crate::measure::Work;
 use crate::pair::{self, Datagram, INTERVAL, Pair, client_path, server_path, transmit};
@@ -24,7 +24,7 @@ impl Work for Whole {
     fn prepare(&mut self) {
         self.pairs.clear();
         // A filter of two pages: engines that have just been made have not touched theirs.
-        let limits = b4ae_core::Limits { cookies: 1024, ..pair::limits(4) };
+        let limits = Limits { cookies: 1024, ..pair::limits(4) };
         self.pairs.extend((0..self.batch).map(|_| Pair::new(limits)));
     }
 
@@ -129,62 +129,67 @@ pub(crate) struct Served {
     mode: Mode,
     flight: Flight,
     batch: usize,
-    server: Engine,
+    crowd: usize,
+    pair: Pair,
     datagrams: Vec<Datagram>,
-    now: Instant,
 }
 
 impl Served {
-    pub(crate) fn new(mode: Mode, flight: Flight, batch: usize) -> Self {
-        let server = pair::server(pair::limits(1 << 10));
-        Self { mode, flight, batch, server, datagrams: Vec::new(), now: Instant::ORIGIN }
+    /// At a server that has a crowd of open sessions already.
+    pub(crate) fn new(mode: Mode, flight: Flight, batch: usize, crowd: usize) -> Self {
+        Self { mode, flight, batch, crowd, pair: crowded(crowd), datagrams: Vec::new() }
     }
+}
+
+fn crowded(sessions: usize) -> Pair {
+    let mut pair = Pair::new(pair::limits((2 * sessions).max(1 << 10)));
+    (0..sessions).for_each(|_| one_session(&mut pair, ModePolicy::A));
+    pair
 }
 
 impl Work for Served {
     fn prepare(&mut self) {
-        const WARM_UP: usize = 16;
-        let mut pair = Pair::new(pair::limits(1 << 10));
-        // The cookie filter's pages are touched for the first time.
-        (0..WARM_UP).for_each(|_| one_session(&mut pair, ModePolicy::A));
+        // At least so many that the cookie filter's pages have all been touched.
+        const FEW: usize = 16;
+        if self.crowd < FEW {
+            self.pair = crowded(FEW);
+        }
+        let Pair { client, server, now } = &mut self.pair;
+        let peer = server.peer_id();
         self.datagrams.clear();
         let mut datagram = [0; DATAGRAM_LEN];
         for _ in 0..self.batch {
-            pair.now = pair.now + INTERVAL;
-            let now = pair.now;
-            pair.connect(ModePolicy::only(self.mode));
+            *now = *now + INTERVAL;
+            client.connect(*now, server_path(), &peer, ModePolicy::only(self.mode)).expect("room for a session");
             let flights = if self.flight == Flight::Init { 1 } else { 2 };
             for _ in 0..flights {
-                while transmit(&mut pair.client, &mut datagram).is_some() {
-                    pair.server.handle_datagram(now, client_path(), &mut datagram);
-                    pair.server.run_inline(now);
+                while transmit(client, &mut datagram).is_some() {
+                    server.handle_datagram(*now, client_path(), &mut datagram);
+                    server.run_inline(*now);
                 }
-                while transmit(&mut pair.server, &mut datagram).is_some() {
-                    pair.client.handle_datagram(now, server_path(), &mut datagram);
-                    pair.client.run_inline(now);
+                while transmit(server, &mut datagram).is_some() {
+                    client.handle_datagram(*now, server_path(), &mut datagram);
+                    client.run_inline(*now);
                 }
             }
-            while transmit(&mut pair.client, &mut datagram).is_some() {
+            while transmit(client, &mut datagram).is_some() {
                 self.datagrams.push(datagram);
             }
         }
-        self.now = pair.now;
-        self.server = pair.server;
     }
 
     fn run(&mut self) -> usize {
-        let before = self.server.metrics();
+        let Pair { server, now, .. } = &mut self.pair;
+        let before = server.metrics().handshake_datagrams_sent;
         let mut answer = [0; DATAGRAM_LEN];
-        let step = INTERVAL / 16;
         for datagram in &mut self.datagrams {
-            self.now = self.now + step;
-            self.server.handle_datagram(self.now, client_path(), datagram);
-            self.server.run_inline(self.now);
-            while transmit(&mut self.server, &mut answer).is_some() {}
+            *now = *now + INTERVAL / 16;
+            server.handle_datagram(*now, client_path(), datagram);
+            server.run_inline(*now);
+            while transmit(server, &mut answer).is_some() {}
         }
-        let opened = pair::events(&mut self.server, |event| matches!(event, Event::Incoming(_)));
-        let after = self.server.metrics();
-        let answered = after.handshake_datagrams_sent - before.handshake_datagrams_sent;
+        let opened = pair::events(server, |event| matches!(event, Event::Incoming(_)));
+        let answered = server.metrics().handshake_datagrams_sent - before;
         match self.flight {
             Flight::Init => assert!(answered >= 2 * self.batch as u64, "a Response each"),
             Flight::Finish => assert_eq!(opened, self.batch, "a session each"),

@@ -80,15 +80,16 @@ fn against_primitives(results: &Results<'_>) {
 
 fn strangers(results: &Results<'_>) {
     heading("What a server pays", &["", "time", "served A", "served B", "instructions", "served A"]);
-    let served_a = results.sum(&["init A", "finish A"]);
-    let served_b = results.sum(&["init B", "finish B"]);
-    let rows: [(_, &[_]); 9] = [
+    let served_a = results.sum(&["hello", "init A", "finish A"]);
+    let served_b = results.sum(&["hello", "init B", "finish B"]);
+    let rows: [(_, &[_]); 10] = [
         ("junk", &["junk"]),
         ("Init fragment with a forged cookie", &["forged"]),
         ("Hello, Challenge sent", &["hello"]),
         ("Init, Response sent: mode A", &["init A"]),
         ("Init, Response sent: mode B", &["init B"]),
         ("Finish, session open: mode A", &["finish A"]),
+        ("Finish, session open: mode A, 10,000 sessions there", &["finish 10000"]),
         ("Finish, session open: mode B", &["finish B"]),
         ("whole handshake served: mode A", &["hello", "init A", "finish A"]),
         ("whole handshake served: mode B", &["hello", "init B", "finish B"]),
