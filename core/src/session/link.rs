@@ -1,5 +1,7 @@
 //! An open session's keys, counters and path: what it takes to send and open cells.
 
+use core::net::IpAddr;
+
 use crate::config::Limits;
 use crate::handshake::transcript::{DirectionKeys, SessionSecrets};
 use crate::random::Stream;
@@ -24,6 +26,8 @@ const FAREWELLS: u8 = 4;
 pub(crate) struct Link {
     pub(crate) secrets: SessionSecrets,
     pub(crate) side: Side,
+    /// The peer's address at the handshake. Moving does not free its place there: one host could take all otherwise.
+    pub(crate) opened_from: IpAddr,
     send_chain: SendChain,
     send_header: Secret<32>,
     send_cid: [u8; 8],
@@ -69,6 +73,7 @@ impl Link {
         Self {
             secrets,
             side,
+            opened_from: path.remote().ip(),
             send_chain: SendChain::new(&send.chain),
             send_header: send.header,
             send_cid: send.cid,
