@@ -135,8 +135,8 @@ impl Traffic {
 pub struct Limits {
     /// Concurrent sessions, handshakes we started included. Default 64.
     pub sessions: u32,
-    /// Sessions that others may hold from one IPv4 address or IPv6 /64, so that one host cannot take every place.
-    /// Default 32.
+    /// Sessions that others may hold which they opened from one IPv4 address or IPv6 /64, so that one host cannot take
+    /// every place. Default 32.
     pub sessions_per_prefix: u32,
     /// Handshakes of others under way at once, each up to 12 KiB. Default 256.
     pub half_open: u32,
@@ -158,7 +158,7 @@ pub struct Limits {
     pub send_messages: usize,
     /// Bytes of messages received and not yet taken per session: the flow-control credit. Default 2 MiB.
     pub receive_bytes: usize,
-    /// Cells out of order that a session can still open, 40 bytes each. Default 128.
+    /// Cells out of order that a session can still open, 33 bytes each. Default 128.
     pub reorder_window: usize,
 }
 

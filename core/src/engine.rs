@@ -15,7 +15,7 @@ use crate::engine::admit::{HalfOpen, Pending, Pressure};
 use crate::engine::slab::Slab;
 use crate::error::{CloseReason, ConfigError, UnknownSession};
 use crate::handshake::cookie::CookieJar;
-use crate::handshake::limiter::{Bucket, Limiter};
+use crate::handshake::limiter::{Bucket, Limiter, Places};
 use crate::handshake::message;
 use crate::handshake::replay::Replay;
 use crate::identity::{Identity, PeerId};
@@ -25,7 +25,7 @@ use crate::mode::Mode;
 use crate::random::{Random, Seed};
 use crate::scheduler::Grid;
 use crate::session::entry::Entry;
-use crate::session::link::Link;
+use crate::session::link::{Link, Side};
 use crate::session::{MessageId, Session, SessionId};
 use crate::time::{Instant, UnixTime, nanos};
 use crate::wire::knock::KnockKeys;
@@ -112,6 +112,8 @@ pub struct Engine {
     jar: CookieJar,
     replay: Replay,
     limiter: Limiter,
+    /// Open sessions of others, by where they were opened from.
+    places: Places,
     challenge_bucket: Bucket,
     challenges: VecDeque<Pending>,
     pressure: Pressure,
@@ -176,6 +178,7 @@ impl Engine {
             jar: CookieJar::new(seed.derive(b"B4AE2-cookie-jar")),
             replay,
             limiter: Limiter::new(limits.prefixes, limits.handshakes_per_prefix),
+            places: Places::default(),
             challenge_bucket: Bucket::full(),
             challenges: VecDeque::new(),
             pressure: Pressure::new(now),
@@ -339,6 +342,9 @@ impl Engine {
         let cid = link.receive_cid;
         let Some(generation) = self.sessions.generation(slot) else { return };
         let Some(entry) = self.sessions.get_mut(slot) else { return };
+        if link.side == Side::Responder {
+            self.places.take(link.opened_from);
+        }
         entry.link = Some(alloc::boxed::Box::new(link));
         self.routes.insert(cid, Route::Session(slot));
         self.owners.push(slot);
@@ -379,6 +385,9 @@ impl Engine {
             ];
             for timer in timers.into_iter().flatten() {
                 self.timers.remove(&timer);
+            }
+            if link.side == Side::Responder {
+                self.places.give_back(link.opened_from);
             }
             self.routes.remove(&link.receive_cid);
             self.owners.retain(|&owner| owner != slot);

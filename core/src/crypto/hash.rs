@@ -61,7 +61,8 @@ pub(crate) fn step(state: &mut Secret<32>, label: &Label, out: &mut Secret<32>) 
     both.zeroize();
 }
 
-/// A 128-bit MAC under a key that is used often: the key block is compressed once.
+/// A 128-bit MAC under a key that is used often: the key block is laid out once. It is compressed with each message,
+/// since BLAKE2b has to know whether a block is the last.
 #[derive(Clone)]
 pub(crate) struct MacKey(Blake2bMac<U16>);
 

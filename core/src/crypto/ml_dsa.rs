@@ -1,42 +1,56 @@
 //! ML-DSA-87 (FIPS 204), pure, with the empty context: the form every implementation and token has.
 
-use libcrux_ml_dsa::ml_dsa_87::{self, MLDSA87Signature, MLDSA87VerificationKey};
+use alloc::boxed::Box;
+
+use libcrux_ml_dsa::ml_dsa_87::{self, MLDSA87Signature, MLDSA87SigningKey, MLDSA87VerificationKey};
 use zeroize::Zeroize as _;
 
 use super::burn_stack;
 use crate::job::{ML_DSA_PUBLIC_KEY_LEN, ML_DSA_SIGNATURE_LEN};
 use crate::secret::Secret;
 
-/// The public key of the seed `xi`.
-pub(crate) fn public_key(seed: &Secret<32>) -> [u8; ML_DSA_PUBLIC_KEY_LEN] {
-    let mut pair = ml_dsa_87::generate_key_pair(*seed.expose());
-    let public = *pair.verification_key.as_ref();
-    pair.signing_key.as_mut_slice().zeroize();
-    burn_stack::<24576>();
-    public
+/// An expanded signing key, wiped on drop.
+pub(crate) struct SigningKey(Box<MLDSA87SigningKey>);
+
+impl Drop for SigningKey {
+    fn drop(&mut self) {
+        self.0.as_mut_slice().zeroize();
+    }
 }
 
-/// Signs with the key of the seed `xi`, hedged with `randomness`. The key is expanded for the call and wiped after.
+/// The key pair of the seed `xi`.
+pub(crate) fn key_pair(seed: &Secret<32>) -> (SigningKey, Box<[u8; ML_DSA_PUBLIC_KEY_LEN]>) {
+    #[inline(never)]
+    fn generate(seed: &Secret<32>) -> (SigningKey, Box<[u8; ML_DSA_PUBLIC_KEY_LEN]>) {
+        let mut pair = ml_dsa_87::generate_key_pair(*seed.expose());
+        let private = SigningKey(Box::new(MLDSA87SigningKey::new(*pair.signing_key.as_ref())));
+        pair.signing_key.as_mut_slice().zeroize();
+        (private, Box::new(*pair.verification_key.as_ref()))
+    }
+    let pair = generate(seed);
+    burn_stack::<24576>();
+    pair
+}
+
+/// Signs, hedged with `randomness`.
 pub(crate) fn sign(
-    seed: &Secret<32>,
+    key: &SigningKey,
     message: &[u8; 64],
     randomness: &[u8; 32],
     signature: &mut [u8; ML_DSA_SIGNATURE_LEN],
 ) -> bool {
-    sign_in_context(seed, message, b"", randomness, signature)
+    sign_in_context(key, message, b"", randomness, signature)
 }
 
 /// [`sign`] as FIPS 204 has it, for a message and a context of any length.
 pub(super) fn sign_in_context(
-    seed: &Secret<32>,
+    key: &SigningKey,
     message: &[u8],
     context: &[u8],
     randomness: &[u8; 32],
     signature: &mut [u8; ML_DSA_SIGNATURE_LEN],
 ) -> bool {
-    let mut pair = ml_dsa_87::generate_key_pair(*seed.expose());
-    let signed = ml_dsa_87::sign(&pair.signing_key, message, context, *randomness);
-    pair.signing_key.as_mut_slice().zeroize();
+    let signed = ml_dsa_87::sign(&key.0, message, context, *randomness);
     burn_stack::<24576>();
     signed.map(|s| signature.copy_from_slice(s.as_slice())).is_ok()
 }
@@ -72,13 +86,13 @@ mod tests {
     #[test]
     fn it_is_openssls() {
         let seed = Secret::new(core::array::from_fn(|i| i as u8));
-        let public = public_key(&seed);
+        let (key, public) = key_pair(&seed);
         assert_eq!(
-            HEXLOWER.encode(&hash::digest(b"B4AE2-ml-dsa-pk.", &[&public])),
+            HEXLOWER.encode(&hash::digest(b"B4AE2-ml-dsa-pk.", &[&*public])),
             "4eedb572efd2863af04a5c83061926e5c7174c5709663ee2308ce3b58d847372"
         );
         let mut signature = [0; ML_DSA_SIGNATURE_LEN];
-        assert!(sign(&seed, &[0x5a; 64], &[0xa5; 32], &mut signature));
+        assert!(sign(&key, &[0x5a; 64], &[0xa5; 32], &mut signature));
         assert_eq!(
             HEXLOWER.encode(&hash::digest(&[0; 16], &[&signature])),
             "c985840f07d0f51feee001de18af026b4c4cde4ad273884d9519b2bacda8d828"

@@ -12,7 +12,6 @@ use crate::crypto::hash;
 use crate::handshake::cookie::{Cookie, CookieJar};
 use crate::handshake::fragment::{self, Assembly};
 use crate::handshake::initiator::Puzzle;
-use crate::handshake::limiter;
 use crate::handshake::message::{self, HELLO_LEN, INIT_LEN, kind};
 use crate::handshake::responder::{Accepted, AwaitFinish, RespondRandomness, Responded};
 use crate::handshake::{Failed, Hello, Prologue};
@@ -460,12 +459,9 @@ impl Engine {
         self.list(slot);
     }
 
-    /// Whether the prefix of `ip` holds fewer sessions than one prefix may.
+    /// Whether the host of `ip` holds fewer sessions than one may.
     fn has_place_for(&self, ip: IpAddr) -> bool {
-        let same = |path: Path| limiter::same_host(path.remote().ip(), ip);
-        let held = self.sessions.iter().filter_map(|(_, entry)| entry.link.as_ref());
-        let held = held.filter(|link| link.side == Side::Responder && same(link.route.current()));
-        held.count() < self.config.limits.sessions_per_prefix as usize
+        self.places.held(ip) < self.config.limits.sessions_per_prefix
     }
 
     /// Whether `peer` may open a session in `mode`.

@@ -1,6 +1,7 @@
 //! Budgets: a token bucket, and one such bucket a prefix.
 
 use alloc::collections::BTreeMap;
+use alloc::collections::btree_map::Entry;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::random::Stream;
@@ -60,9 +61,33 @@ impl Prefix {
     }
 }
 
-/// Whether two addresses are one host's as far as budgets go: the same IPv4 address, or the same IPv6 /64.
-pub(crate) fn same_host(a: IpAddr, b: IpAddr) -> bool {
-    Prefix::of(a)[0] == Prefix::of(b)[0]
+/// How many sessions each host holds: an IPv4 address, or an IPv6 /64. Never more entries than sessions.
+#[derive(Default)]
+pub(crate) struct Places(BTreeMap<Prefix, u32>);
+
+impl Places {
+    fn host(ip: IpAddr) -> Prefix {
+        let [host, _] = Prefix::of(ip);
+        host
+    }
+
+    /// Sessions of the host that `ip` belongs to.
+    pub(crate) fn held(&self, ip: IpAddr) -> u32 {
+        self.0.get(&Self::host(ip)).copied().unwrap_or(0)
+    }
+
+    pub(crate) fn take(&mut self, ip: IpAddr) {
+        *self.0.entry(Self::host(ip)).or_default() += 1;
+    }
+
+    pub(crate) fn give_back(&mut self, ip: IpAddr) {
+        if let Entry::Occupied(mut held) = self.0.entry(Self::host(ip)) {
+            *held.get_mut() -= 1;
+            if *held.get() == 0 {
+                held.remove();
+            }
+        }
+    }
 }
 
 /// Buckets by prefix, for addresses that a cookie has verified. Never more than `capacity`.
@@ -171,6 +196,16 @@ mod tests {
         assert_eq!(admitted(&mut Limiter::new(4096, 20), (0..256).map(|subnet| v6(subnet, 1)), now), budget);
         let mapped = |host: u32| Ipv4Addr::from_bits(0xc000_0200 + host).to_ipv6_mapped().into();
         assert_eq!(admitted(&mut Limiter::new(4096, 20), (0..256).map(mapped), now), budget);
+    }
+
+    #[test]
+    fn places_are_counted_by_host_and_forgotten_with_the_last() {
+        let mut places = Places::default();
+        [v4(1), v4(2), v4(2), v6(1, 1), v6(1, 2)].into_iter().for_each(|ip| places.take(ip));
+        assert_eq!([v4(1), v4(2), v4(3), v6(1, 9), v6(2, 1)].map(|ip| places.held(ip)), [1, 2, 0, 2, 0]);
+        [v4(2), v6(1, 1), v6(1, 2), v4(3)].into_iter().for_each(|ip| places.give_back(ip));
+        assert_eq!([v4(1), v4(2), v6(1, 1)].map(|ip| places.held(ip)), [1, 1, 0]);
+        assert_eq!(places.0.len(), 2);
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! An open session's keys, counters and path: what it takes to send and open cells.
 
+use core::net::IpAddr;
+
 use crate::config::Limits;
 use crate::crypto::burn_stack;
 use crate::handshake::transcript::{Exporter, SessionSecrets};
@@ -25,6 +27,8 @@ const FAREWELLS: u8 = 4;
 pub(crate) struct Link {
     pub(crate) exporter: Exporter,
     pub(crate) side: Side,
+    /// Where the session was opened from, whatever its path is now.
+    pub(crate) opened_from: IpAddr,
     send_chain: SendChain,
     send_header: Secret<32>,
     send_cid: [u8; 8],
@@ -70,6 +74,7 @@ impl Link {
         Self {
             exporter,
             side,
+            opened_from: path.remote().ip(),
             send_chain: SendChain::new(&send.chain),
             send_header: send.header,
             send_cid: send.cid,

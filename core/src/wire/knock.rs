@@ -4,8 +4,8 @@
 //! nonce(12) ‖ header(96, masked) ‖ mac1(16) ‖ data(1060, masked) ‖ mac2(16)
 //! ```
 //!
-//! `mac1` covers the nonce and the header: 108 bytes, one compression, so that turning away whoever does not know
-//! the fingerprint costs a third of a microsecond. `mac2` covers the whole Init fragment under the cookie; in a Hello,
+//! `mac1` covers the nonce and the header: 108 bytes, two compressions with the key's, so that turning away whoever does
+//! not know the fingerprint costs half a microsecond. `mac2` covers the whole Init fragment under the cookie; in a Hello,
 //! data and `mac2` are random.
 
 use crate::crypto::{hash, stream};

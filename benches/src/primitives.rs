@@ -1,0 +1,188 @@
+//! The primitives by themselves, called through the same crates in the same run: what no engine could do without.
+
+use std::hint::black_box;
+use std::sync::OnceLock;
+
+use b4ae_core::{DATAGRAM_LEN, Mode};
+use blake2::Blake2b512;
+use blake2::digest::{Digest as _, KeyInit as _, Mac as _};
+use chacha20::cipher::{KeyIvInit as _, StreamCipher as _};
+use chacha20poly1305::{AeadInOut as _, ChaCha20Poly1305, Nonce, Tag};
+use curve25519_dalek::montgomery::MontgomeryPoint;
+use hmac::SimpleHmac;
+use libcrux_ml_dsa::ml_dsa_87::{self, MLDSA87KeyPair};
+use libcrux_ml_kem::mlkem1024;
+
+use crate::measure::Work;
+
+/// A cell's plaintext.
+pub(crate) const TEXT_LEN: usize = 1168;
+/// What a sealed handshake fragment seals.
+const FRAGMENT_LEN: usize = 1164;
+
+fn random<const N: usize>() -> [u8; N] {
+    let mut bytes = [0; N];
+    fastrand::fill(&mut bytes);
+    bytes
+}
+
+fn seal(key: &[u8; 32], ad: &[u8], text: &mut [u8]) -> Tag {
+    let sealed = ChaCha20Poly1305::new(key.into()).encrypt_inout_detached(<&Nonce>::from(&[0; 12]), ad, text.into());
+    sealed.expect("short enough")
+}
+
+fn open(key: &[u8; 32], ad: &[u8], text: &mut [u8], tag: &Tag) {
+    let opened =
+        ChaCha20Poly1305::new(key.into()).decrypt_inout_detached(<&Nonce>::from(&[0; 12]), ad, text.into(), tag);
+    opened.expect("authentic");
+}
+
+/// `ChaCha20-Poly1305` over a cell's text with a cell's associated data, under another key each time.
+pub(crate) struct SealCell(pub(crate) usize);
+
+impl Work for SealCell {
+    fn run(&mut self) -> usize {
+        let (mut key, mut text) = ([0; 32], [0; TEXT_LEN]);
+        for _ in 0..self.0 {
+            black_box(seal(black_box(&key), &[0; 16], black_box(&mut text)));
+            key[0] = key[0].wrapping_add(1);
+        }
+        self.0
+    }
+}
+
+/// The same, opened.
+#[derive(Default)]
+pub(crate) struct OpenCell(usize, Vec<([u8; TEXT_LEN], Tag)>);
+
+impl OpenCell {
+    /// So many at a time.
+    pub(crate) fn new(batch: usize) -> Self {
+        Self(batch, Vec::new())
+    }
+}
+
+impl Work for OpenCell {
+    fn prepare(&mut self) {
+        self.1.clear();
+        for n in 0..self.0 {
+            let mut text = [0; TEXT_LEN];
+            let tag = seal(&[n as u8; 32], &[0; 16], &mut text);
+            self.1.push((text, tag));
+        }
+    }
+
+    fn run(&mut self) -> usize {
+        for (n, (text, tag)) in self.1.iter_mut().enumerate() {
+            open(black_box(&[n as u8; 32]), &[0; 16], black_box(text), tag);
+        }
+        self.0
+    }
+}
+
+/// Everything that a handshake in `mode` has both sides compute, and nothing else.
+pub(crate) struct Handshake {
+    pub(crate) mode: Mode,
+    pub(crate) batch: usize,
+}
+
+impl Work for Handshake {
+    fn run(&mut self) -> usize {
+        for _ in 0..self.batch {
+            key_exchange();
+            if self.mode == Mode::B {
+                signatures();
+            }
+            symmetric(self.mode);
+        }
+        self.batch
+    }
+}
+
+/// Two ephemeral keys; ee, es and se on both sides; one encapsulation.
+fn key_exchange() {
+    let (mut initiator, mut responder) = (random(), random());
+    let public = MontgomeryPoint::mul_base_clamped(initiator);
+    black_box(MontgomeryPoint::mul_base_clamped(responder));
+    for _ in 0..3 {
+        black_box(public.mul_clamped(black_box(initiator)));
+        black_box(public.mul_clamped(black_box(responder)));
+        initiator[0] ^= 8;
+        responder[0] ^= 8;
+    }
+    let pair = mlkem1024::generate_key_pair(random());
+    assert!(mlkem1024::validate_public_key(pair.public_key()), "our own key");
+    let (ciphertext, _) = mlkem1024::encapsulate(pair.public_key(), random());
+    black_box(mlkem1024::decapsulate(pair.private_key(), &ciphertext));
+}
+
+/// Each side signs, and verifies the other's signature.
+fn signatures() {
+    static PAIR: OnceLock<MLDSA87KeyPair> = OnceLock::new();
+    let pair = PAIR.get_or_init(|| ml_dsa_87::generate_key_pair(random()));
+    for _ in 0..2 {
+        let message: [u8; 64] = random();
+        let signature = ml_dsa_87::sign(&pair.signing_key, &message, b"", random()).expect("a short context");
+        ml_dsa_87::verify(&pair.verification_key, &message, b"", &signature).expect("our own signature");
+    }
+}
+
+/// AEAD, hashes and keystream over what the handshake's messages and datagrams are long.
+fn symmetric(mode: Mode) {
+    let proof = if mode == Mode::B { 2592 + 4627 } else { 0 };
+    let mut buffer = [0; 16 * 1024];
+    let key = random();
+
+    // Init, Response and Finish, whole.
+    let (init, response, finish) = (96 + 32 + 1568, 32 + 1584 + 144 + 32 + proof, 144 + 32 + proof);
+    // The transcript's encrypted fields: ciphertext, identity, answer; identity, proof.
+    let fields = [1568, 128, 16 + proof, 128, 16 + proof];
+    // Prologue, e, e1, the empty payload, e; and those fields with their tags.
+    let hashed = [144, 32, 1568, 0, 32].into_iter().chain(fields.map(|len| len + 16));
+    let fragments = |len: usize| len.div_ceil(FRAGMENT_LEN - 16);
+    // Sealed datagrams: a Challenge, Response and Finish fragments, the first cell.
+    let sealed = std::iter::once(96)
+        .chain(std::iter::repeat_n(FRAGMENT_LEN, fragments(response) + fragments(finish)))
+        .chain([TEXT_LEN]);
+
+    for len in fields.into_iter().chain(sealed) {
+        let tag = seal(&key, &[0; 64], &mut buffer[..len]);
+        open(&key, &[0; 64], &mut buffer[..len], &tag);
+    }
+    // Both sides hash the same.
+    for _ in 0..2 {
+        hashed.clone().for_each(|len| hash(&buffer[..64 + len]));
+        // Four keys mixed in, three HMACs each; keys of fragments; the root.
+        for _ in 0..4 {
+            [64, 1, 65].into_iter().for_each(|len| hmac(&buffer[..len]));
+        }
+        [86, 83, 64, 43].into_iter().for_each(|len| hmac(&buffer[..len]));
+        // Messages are put together by their hashes.
+        [init, response, finish].into_iter().for_each(|len| hash(&buffer[..len]));
+        // mac1 of the Hello, mac1 and mac2 of two Init fragments.
+        [108, 108, 108, 1184, 1184].into_iter().for_each(|len| hash(&buffer[..len]));
+        if mode == Mode::B {
+            hash(&buffer[..2592]);
+        }
+        // Masks of the Hello and of two Init fragments.
+        [96, DATAGRAM_LEN, DATAGRAM_LEN].into_iter().for_each(|len| keystream(&key, &mut buffer[..len]));
+    }
+    // What of a Hello and of a Challenge is random.
+    keystream(&key, &mut buffer[..DATAGRAM_LEN]);
+    keystream(&key, &mut buffer[..DATAGRAM_LEN - 132]);
+    black_box(&buffer);
+}
+
+fn hash(data: &[u8]) {
+    black_box(Blake2b512::digest(black_box(data)));
+}
+
+fn hmac(data: &[u8]) {
+    let mut mac = SimpleHmac::<Blake2b512>::new_from_slice(&[0; 64]).expect("any length will do");
+    mac.update(black_box(data));
+    black_box(mac.finalize());
+}
+
+fn keystream(key: &[u8; 32], out: &mut [u8]) {
+    chacha20::ChaCha20::new(key.into(), (&[0; 12]).into()).apply_keystream(black_box(out));
+}
