@@ -158,7 +158,8 @@ pub struct Limits {
     pub send_messages: usize,
     /// Bytes of messages received and not yet taken per session: the flow-control credit. Default 2 MiB.
     pub receive_bytes: usize,
-    /// Cells out of order that a session can still open, 33 bytes each. Default 128.
+    /// Cells out of order that a session can still open, 33 bytes each. Default 64, as for ESP (RFC 4303): a sender
+    /// takes a cell for lost once 16 later ones have arrived.
     pub reorder_window: usize,
 }
 
@@ -177,7 +178,7 @@ impl Default for Limits {
             send_bytes: 2 << 20,
             send_messages: 256,
             receive_bytes: 2 << 20,
-            reorder_window: 128,
+            reorder_window: 64,
         }
     }
 }
