@@ -483,6 +483,21 @@ impl Engine {
         self.sessions.get_mut(id.slot).expect("Engine::session checked the id and holds the engine")
     }
 
+    /// Begins a session whose keys came from elsewhere than a handshake.
+    #[cfg(fuzzing)]
+    pub(crate) fn open_known_link(&mut self, entry: Entry, link: Link) -> Option<SessionId> {
+        let (slot, generation) = self.sessions.insert(entry).ok()?;
+        self.join(slot, link);
+        self.list(slot);
+        Some(SessionId { slot, generation })
+    }
+
+    /// A handshake of another's, the first there is.
+    #[cfg(fuzzing)]
+    pub(crate) fn some_half_open(&self) -> Option<&HalfOpen> {
+        self.half_open.iter().next().map(|(_, half)| half)
+    }
+
     #[cfg(b4ae_mutants)]
     pub(crate) fn slots(&self) -> impl Iterator<Item = u32> {
         self.sessions.iter().filter(|(_, entry)| entry.link.is_some()).map(|(slot, _)| slot)
