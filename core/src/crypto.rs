@@ -8,6 +8,8 @@ pub(crate) mod hash;
 pub(crate) mod ml_dsa;
 pub(crate) mod ml_kem;
 pub(crate) mod stream;
+#[cfg(test)]
+pub(crate) mod vectors;
 pub(crate) mod x25519;
 
 use zeroize::Zeroize as _;

@@ -8,7 +8,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
 
-use crate::crypto::ml_dsa;
+use crate::crypto::{burn_stack, ml_dsa};
 use crate::handshake::initiator::{AwaitResponse, Confirmed, InitRandomness, Puzzle};
 use crate::handshake::responder::{Accepted, AwaitFinish, RespondRandomness, Responded};
 use crate::handshake::{Failed, Prologue};
@@ -168,6 +168,14 @@ impl fmt::Debug for Completion {
 impl Job {
     /// Does the work, on the calling thread.
     pub fn run(self) -> Completion {
+        let done = self.work();
+        // Hashes and ciphers leave copies of their keys in dead frames; the larger primitives burn their own.
+        burn_stack::<2048>();
+        done
+    }
+
+    #[inline(never)]
+    fn work(self) -> Completion {
         let outcome = match self.work {
             Work::Init { prologue, puzzle, randomness } => {
                 let solution = puzzle.solve();

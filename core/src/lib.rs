@@ -101,7 +101,7 @@
 #![forbid(unsafe_code)]
 
 extern crate alloc;
-#[cfg(feature = "std")]
+#[cfg(any(feature = "std", test))]
 extern crate std;
 
 mod config;
@@ -119,12 +119,16 @@ mod mode;
 mod mutant;
 mod padding;
 mod random;
+#[cfg(all(test, feature = "std", target_os = "linux"))]
+mod residue;
 mod scheduler;
 mod secret;
 mod session;
 mod time;
 mod transmit;
 mod uri;
+#[cfg(all(test, feature = "std"))]
+mod vectors;
 mod wire;
 
 pub use config::{Accept, Config, ConfigBuilder, Limits, Padding, Traffic};

@@ -4,27 +4,21 @@ use core::fmt;
 
 use zeroize::Zeroize;
 
-use crate::crypto::{hash, stream};
+use crate::crypto::{burn_stack, hash, stream};
 use crate::secret::Secret;
 
 /// Thirty-two bytes of entropy from the driver, wiped on drop.
-pub struct Seed([u8; 32]);
+pub struct Seed(Secret<32>);
 
 impl Seed {
     /// Takes the bytes over. The caller's own copy is the caller's to wipe.
-    pub const fn new(bytes: [u8; 32]) -> Self {
-        Self(bytes)
+    pub fn new(bytes: [u8; 32]) -> Self {
+        Self(Secret::new(bytes))
     }
 
     /// A key of its own for the use that `label` names.
     pub(crate) fn derive(&self, label: &hash::Label) -> Secret<32> {
-        hash::prf(&self.0, label, &[])
-    }
-}
-
-impl Drop for Seed {
-    fn drop(&mut self) {
-        self.0.zeroize();
+        hash::prf(self.0.expose(), label, &[])
     }
 }
 
@@ -50,6 +44,7 @@ impl Stream {
         while !out.is_empty() {
             if self.used == 512 {
                 stream::keystream(self.key.expose(), &[0; 12], self.block.as_mut());
+                burn_stack::<256>();
                 self.key.as_mut().copy_from_slice(&self.block.expose()[..32]);
                 self.block.as_mut()[..32].zeroize();
                 self.used = 32;

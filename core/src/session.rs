@@ -196,6 +196,6 @@ impl Session<'_> {
 
     /// A secret of this session's own for another use, the same on both sides; `None` before the keys are agreed.
     pub fn exporter(&self, label: &[u8]) -> Option<Secret<32>> {
-        self.entry().link.as_ref().map(|link| link.secrets.export(label))
+        self.entry().link.as_ref().map(|link| link.exporter.export(label))
     }
 }

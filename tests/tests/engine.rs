@@ -409,7 +409,7 @@ fn puzzles_get_harder_while_the_table_of_handshakes_is_crowded_and_easier_after(
             if flight.from == 9 && challenged > 8 { vec![] } else { vec![flight] }
         });
         // Somebody asks now and then: the server looks around when it answers.
-        if world.now.as_nanos() % 500_000_000 == 0 {
+        if world.now.as_nanos().is_multiple_of(500_000_000) {
             world.connect(8, 9, ModePolicy::A);
         }
     }

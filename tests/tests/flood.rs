@@ -9,6 +9,7 @@ use b4ae_tests::{Net, Tape, at, built, closed_client, connect, metrics, ms, open
 
 const LIMITS: Limits = Limits {
     sessions: 64,
+    sessions_per_prefix: 32,
     half_open: 32,
     pending_jobs: 16,
     challenges_per_second: 1000,

@@ -23,8 +23,19 @@ pub(crate) fn sign(
     randomness: &[u8; 32],
     signature: &mut [u8; ML_DSA_SIGNATURE_LEN],
 ) -> bool {
+    sign_in_context(seed, message, b"", randomness, signature)
+}
+
+/// [`sign`] as FIPS 204 has it, for a message and a context of any length.
+pub(super) fn sign_in_context(
+    seed: &Secret<32>,
+    message: &[u8],
+    context: &[u8],
+    randomness: &[u8; 32],
+    signature: &mut [u8; ML_DSA_SIGNATURE_LEN],
+) -> bool {
     let mut pair = ml_dsa_87::generate_key_pair(*seed.expose());
-    let signed = ml_dsa_87::sign(&pair.signing_key, message, b"", *randomness);
+    let signed = ml_dsa_87::sign(&pair.signing_key, message, context, *randomness);
     pair.signing_key.as_mut_slice().zeroize();
     burn_stack::<24576>();
     signed.map(|s| signature.copy_from_slice(s.as_slice())).is_ok()
@@ -36,8 +47,18 @@ pub(crate) fn verify(
     message: &[u8; 64],
     signature: &[u8; ML_DSA_SIGNATURE_LEN],
 ) -> bool {
+    verify_in_context(public_key, message, b"", signature)
+}
+
+/// [`verify`] as FIPS 204 has it, for a message and a context of any length.
+pub(super) fn verify_in_context(
+    public_key: &[u8; ML_DSA_PUBLIC_KEY_LEN],
+    message: &[u8],
+    context: &[u8],
+    signature: &[u8; ML_DSA_SIGNATURE_LEN],
+) -> bool {
     let key = MLDSA87VerificationKey::new(*public_key);
-    ml_dsa_87::verify(&key, message, b"", &MLDSA87Signature::new(*signature)).is_ok()
+    ml_dsa_87::verify(&key, message, context, &MLDSA87Signature::new(*signature)).is_ok()
 }
 
 #[cfg(test)]

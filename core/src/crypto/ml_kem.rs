@@ -22,35 +22,62 @@ impl Drop for DecapsulationKey {
     }
 }
 
+/// Keys of the core's own come from seeds; other people's vectors have them expanded (FIPS 203, algorithm 16).
+#[cfg(test)]
+impl DecapsulationKey {
+    pub(super) fn from_expanded(bytes: &[u8; 3168]) -> Self {
+        Self(Box::new(bytes.into()))
+    }
+
+    pub(super) fn expanded(&self) -> &[u8; 3168] {
+        self.0.as_slice()
+    }
+}
+
 /// A key pair from the seed `d || z`.
 pub(crate) fn key_pair(seed: &Secret<64>) -> (DecapsulationKey, Box<[u8; EK_LEN]>) {
-    let (private, public) = mlkem1024::generate_key_pair(*seed.expose()).into_parts();
-    let private = DecapsulationKey(Box::new(private));
-    let public = Box::new(*public.as_slice());
-    burn_stack::<6144>();
-    (private, public)
+    #[inline(never)]
+    fn generate(seed: &Secret<64>) -> (DecapsulationKey, Box<[u8; EK_LEN]>) {
+        let (mut private, public) = mlkem1024::generate_key_pair(*seed.expose()).into_parts();
+        let kept = DecapsulationKey(Box::new(MlKem1024PrivateKey::from(private.as_slice())));
+        private[0..].zeroize();
+        (kept, Box::new(*public.as_slice()))
+    }
+    let pair = generate(seed);
+    burn_stack::<8192>();
+    pair
 }
 
 /// Encapsulates to `ek` with the randomness `m`, or refuses a key that fails the modulus check (FIPS 203, section 7.2).
 pub(crate) fn encapsulate(ek: &[u8; EK_LEN], m: &Secret<32>) -> Option<(Box<[u8; CT_LEN]>, Secret<32>)> {
+    #[inline(never)]
+    fn encapsulate(ek: &MlKem1024PublicKey, m: &Secret<32>) -> (Box<[u8; CT_LEN]>, Secret<32>) {
+        let (ct, mut shared) = mlkem1024::encapsulate(ek, *m.expose());
+        let secret = Secret::copy_of(&shared);
+        shared.zeroize();
+        (Box::new(*ct.as_slice()), secret)
+    }
     let ek = MlKem1024PublicKey::from(ek);
     if !mlkem1024::validate_public_key(&ek) {
         return None;
     }
-    let (ct, mut shared) = mlkem1024::encapsulate(&ek, *m.expose());
-    let secret = Secret::new(shared);
-    shared.zeroize();
+    let encapsulated = encapsulate(&ek, m);
     burn_stack::<6144>();
-    Some((Box::new(*ct.as_slice()), secret))
+    Some(encapsulated)
 }
 
 /// Decapsulates. A wrong ciphertext gives an unrelated secret, never an error (implicit rejection).
 pub(crate) fn decapsulate(key: &DecapsulationKey, ct: &[u8; CT_LEN]) -> Secret<32> {
-    let mut shared = mlkem1024::decapsulate(&key.0, &MlKem1024Ciphertext::from(ct));
-    let secret = Secret::new(shared);
-    shared.zeroize();
+    #[inline(never)]
+    fn decapsulate(key: &DecapsulationKey, ct: &[u8; CT_LEN]) -> Secret<32> {
+        let mut shared = mlkem1024::decapsulate(&key.0, &MlKem1024Ciphertext::from(ct));
+        let secret = Secret::copy_of(&shared);
+        shared.zeroize();
+        secret
+    }
+    let shared = decapsulate(key, ct);
     burn_stack::<6144>();
-    secret
+    shared
 }
 
 #[cfg(test)]

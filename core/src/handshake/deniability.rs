@@ -79,7 +79,7 @@ fn simulate(initiator: &PublicKeys, responder: &PublicKeys, random: &mut Stream)
     // se, from the responder's side: its ephemeral secret and the initiator's public key.
     transcript.mix_key(&x25519::shared_secret(&e_r, &initiator.x25519).unwrap());
     transcript.encrypt_and_hash(proof);
-    let exported = transcript.finish(Mode::A).export(b"what they talked about");
+    let exported = transcript.finish(Mode::A).exporter.export(b"what they talked about");
     Evidence { prologue, initiator: own, responder: state, response, finish, exported }
 }
 
@@ -93,8 +93,8 @@ fn judge(evidence: &Evidence, initiator: &Identity, responder: &Identity) -> boo
     let label = b"what they talked about";
     accepted.peer == initiator.peer_id()
         && confirmed.finish == evidence.finish
-        && confirmed.secrets.export(label) == evidence.exported
-        && accepted.secrets.export(label) == evidence.exported
+        && confirmed.secrets.exporter.export(label) == evidence.exported
+        && accepted.secrets.exporter.export(label) == evidence.exported
 }
 
 fn identity(n: u8) -> Identity {

@@ -1,5 +1,8 @@
 //! The Noise `SymmetricState` (Noise specification, section 5.2), and what a finished handshake leaves behind.
 
+#[cfg(test)]
+pub(crate) mod noise;
+
 use super::Failed;
 use crate::crypto::aead::{self, TAG_LEN};
 use crate::crypto::hash;
@@ -19,8 +22,13 @@ pub(crate) struct Transcript {
 
 impl Transcript {
     pub(crate) fn new(prologue: &[&[u8]]) -> Self {
+        Self::named(PROTOCOL, prologue)
+    }
+
+    /// A transcript of the protocol `name`, of at most 64 bytes.
+    fn named(name: &[u8], prologue: &[&[u8]]) -> Self {
         let mut h = [0; 64];
-        h[..PROTOCOL.len()].copy_from_slice(PROTOCOL);
+        h[..name.len()].copy_from_slice(name);
         let mut this = Self { h, ck: Secret::new(h), k: None, n: 0 };
         this.mix_hash(prologue);
         this
@@ -70,6 +78,12 @@ impl Transcript {
         Ok(text)
     }
 
+    /// `h`, `ck` and `k`, for test vectors.
+    #[cfg(all(test, feature = "std"))]
+    pub(crate) fn state(&self) -> (&[u8; 64], &Secret<64>, Option<&Secret<32>>) {
+        (&self.h, &self.ck, self.k.as_ref())
+    }
+
     /// A key for the fragments of what follows, known to those alone who came this far.
     pub(crate) fn fragment_key(&self, label: &[u8]) -> Secret<32> {
         let long = hash::hmac(self.ck.expose(), &[label, &self.h]);
@@ -78,48 +92,70 @@ impl Transcript {
         key
     }
 
-    /// Ends the handshake: the root every session key derives from.
+    /// Ends the handshake with the keys of the session. What they derive from is wiped here: whoever reads the memory
+    /// of an open session must not find what opens its past.
     pub(crate) fn finish(self, mode: Mode) -> SessionSecrets {
+        self.root(mode).secrets()
+    }
+
+    /// What the session's keys derive from, for test vectors as well as for [`finish`](Self::finish).
+    pub(crate) fn root(&self, mode: Mode) -> Root {
         let session = hash::digest(b"B4AE2-session-id", &[&self.h]);
         let extracted = hash::hmac(&self.h, &[self.ck.expose()]);
         let long = hash::hmac(extracted.expose(), &[b"B4AE2 root", &[mode.to_byte()], &session, &[1]]);
-        let mut root = Secret::zero();
-        root.as_mut().copy_from_slice(&long.expose()[..32]);
-        SessionSecrets { session, root, mode, epoch: 0 }
+        let mut key = Secret::zero();
+        key.as_mut().copy_from_slice(&long.expose()[..32]);
+        Root { session, key, mode, epoch: 0 }
     }
 }
 
-/// What a finished handshake leaves: everything else derives from (root, label, session, epoch, mode).
-pub(crate) struct SessionSecrets {
+/// What every session key derives from, by (root, label, session, epoch, mode).
+pub(crate) struct Root {
     /// Hash of the final transcript: the session's name, the same on both sides.
-    session: [u8; 32],
-    root: Secret<32>,
-    pub(crate) mode: Mode,
+    pub(crate) session: [u8; 32],
+    pub(crate) key: Secret<32>,
+    mode: Mode,
     epoch: u32,
 }
 
-impl SessionSecrets {
-    fn derive(&self, label: &hash::Label, context: &[u8]) -> Secret<32> {
+impl Root {
+    fn derive(&self, label: &hash::Label) -> Secret<32> {
         let epoch = self.epoch.to_le_bytes();
-        hash::prf(self.root.expose(), label, &[&self.session, &epoch, &[self.mode.to_byte()], context])
+        hash::prf(self.key.expose(), label, &[&self.session, &epoch, &[self.mode.to_byte()]])
     }
 
-    /// Keys for cells from the initiator, and from the responder.
-    pub(crate) fn directions(&self) -> (DirectionKeys, DirectionKeys) {
-        let one = |chain, header, cid| DirectionKeys {
-            chain: self.derive(chain, &[]),
-            header: self.derive(header, &[]),
-            cid: *self.derive(cid, &[]).expose().first_chunk().expect("8 of 32"),
+    /// The keys of the session, and an end of the root.
+    pub(crate) fn secrets(self) -> SessionSecrets {
+        let direction = |chain, header, cid| DirectionKeys {
+            chain: self.derive(chain),
+            header: self.derive(header),
+            cid: *self.derive(cid).expose().first_chunk().expect("8 of 32"),
         };
-        (
-            one(b"B4AE2-i2r-chain.", b"B4AE2-i2r-header", b"B4AE2-i2r-cid..."),
-            one(b"B4AE2-r2i-chain.", b"B4AE2-r2i-header", b"B4AE2-r2i-cid..."),
-        )
+        SessionSecrets {
+            mode: self.mode,
+            i2r: direction(b"B4AE2-i2r-chain.", b"B4AE2-i2r-header", b"B4AE2-i2r-cid..."),
+            r2i: direction(b"B4AE2-r2i-chain.", b"B4AE2-r2i-header", b"B4AE2-r2i-cid..."),
+            exporter: Exporter(self.derive(b"B4AE2-exporter..")),
+        }
     }
+}
 
-    /// A secret for the application's own use.
+/// What a finished handshake leaves.
+pub(crate) struct SessionSecrets {
+    pub(crate) mode: Mode,
+    /// Keys for cells from the initiator.
+    pub(crate) i2r: DirectionKeys,
+    /// Keys for cells from the responder.
+    pub(crate) r2i: DirectionKeys,
+    pub(crate) exporter: Exporter,
+}
+
+/// Makes secrets for the application's own use. Says nothing about any key of the session.
+pub(crate) struct Exporter(Secret<32>);
+
+impl Exporter {
     pub(crate) fn export(&self, label: &[u8]) -> Secret<32> {
-        self.derive(b"B4AE2-exporter..", label)
+        hash::prf(self.0.expose(), b"B4AE2-exported..", &[label])
     }
 }
 

@@ -4,7 +4,9 @@
 //! step a generation, not a step a cell.
 
 use alloc::boxed::Box;
-use alloc::vec::Vec;
+use alloc::vec;
+
+use zeroize::Zeroize;
 
 use crate::crypto::hash;
 use crate::secret::Secret;
@@ -23,31 +25,33 @@ struct Position {
 
 impl Position {
     fn new(generation: &Secret<32>) -> Self {
-        let (next_generation, cell) = hash::step(generation, b"B4AE2-generation");
-        Self { next_generation, cell, counter: 0 }
+        let mut this = Self { next_generation: generation.duplicate(), cell: Secret::zero(), counter: 0 };
+        this.turn();
+        this
     }
 
-    fn duplicate(&self) -> Self {
-        Self { next_generation: self.next_generation.duplicate(), cell: self.cell.duplicate(), counter: self.counter }
+    /// Becomes what `other` is, where it stands: no key leaves its place.
+    fn assign(&mut self, other: &Self) {
+        *self.next_generation.as_mut() = *other.next_generation.expose();
+        *self.cell.as_mut() = *other.cell.expose();
+        self.counter = other.counter;
     }
 
-    /// The key of the next cell.
-    fn next(&mut self) -> Secret<32> {
-        let (cell, key) = hash::step(&self.cell, b"B4AE2-cell-key..");
-        self.cell = cell;
+    /// Writes the key of the next cell.
+    fn next(&mut self, key: &mut Secret<32>) {
+        hash::step(&mut self.cell, b"B4AE2-cell-key..", key);
         self.counter += 1;
         if self.counter.is_multiple_of(GENERATION) {
             self.turn();
         }
-        key
     }
 
     fn turn(&mut self) {
-        *self = Self { counter: self.counter, ..Self::new(&self.next_generation) };
+        hash::step(&mut self.next_generation, b"B4AE2-generation", &mut self.cell);
     }
 
-    /// Moves on to `counter`, a step a generation where whole generations lie between.
-    fn skip_to(&mut self, counter: u64, mut skipped: impl FnMut(u64, Secret<32>), keep_from: u64) {
+    /// Moves on to `counter`, a step a generation where whole generations lie between that need not be kept.
+    fn skip_to(&mut self, counter: u64, keep_from: u64, key: &mut Secret<32>, mut keep: impl FnMut(u64, &Secret<32>)) {
         while self.counter < counter {
             let end = (self.counter / GENERATION + 1) * GENERATION;
             if end <= counter && end <= keep_from {
@@ -56,38 +60,90 @@ impl Position {
                 continue;
             }
             let at = self.counter;
-            let key = self.next();
+            self.next(key);
             if at >= keep_from {
-                skipped(at, key);
+                keep(at, key);
             }
         }
     }
 }
 
 /// The sending end.
-pub(crate) struct SendChain(Position);
+pub(crate) struct SendChain {
+    position: Position,
+    key: Secret<32>,
+}
 
 impl SendChain {
     pub(crate) fn new(key: &Secret<32>) -> Self {
-        Self(Position::new(key))
+        Self { position: Position::new(key), key: Secret::zero() }
     }
 
     /// The counter the next cell will have.
     pub(crate) fn counter(&self) -> u64 {
-        self.0.counter
+        self.position.counter
     }
 
     /// The next cell's counter and key.
-    pub(crate) fn next(&mut self) -> (u64, Secret<32>) {
-        (self.0.counter, self.0.next())
+    pub(crate) fn next(&mut self) -> (u64, &Secret<32>) {
+        let counter = self.position.counter;
+        self.position.next(&mut self.key);
+        (counter, &self.key)
     }
 }
 
 /// The receiving end. The keys of cells that have not arrived are the replay window: each opens one cell once.
 pub(crate) struct ReceiveChain {
     position: Position,
-    /// Keys of missing cells, cell `n` at `n % len`: a newer one displaces the one a window older.
-    skipped: Box<[Option<(u64, Secret<32>)>]>,
+    /// The position after the cell that was peeked at.
+    ahead: Position,
+    /// The key of that cell.
+    key: Secret<32>,
+    missing: Missing,
+}
+
+/// Keys of missing cells, cell `n` at place `n % len`. Whatever moves the position past a cell writes that cell's place,
+/// so a place speaks of the last cell before the position that it can be about.
+struct Missing {
+    keys: Box<[[u8; 32]]>,
+    is_there: Box<[bool]>,
+}
+
+impl Missing {
+    fn new(window: usize) -> Self {
+        Self { keys: vec![[0; 32]; window].into(), is_there: vec![false; window].into() }
+    }
+
+    fn len(&self) -> u64 {
+        self.keys.len() as u64
+    }
+
+    fn place(&self, counter: u64) -> usize {
+        (counter % self.len()) as usize
+    }
+
+    fn get(&self, counter: u64) -> Option<&[u8; 32]> {
+        let place = self.place(counter);
+        self.is_there[place].then(|| &self.keys[place])
+    }
+
+    fn keep(&mut self, counter: u64, key: &Secret<32>) {
+        let place = self.place(counter);
+        self.keys[place] = *key.expose();
+        self.is_there[place] = true;
+    }
+
+    fn forget(&mut self, counter: u64) {
+        let place = self.place(counter);
+        self.keys[place].zeroize();
+        self.is_there[place] = false;
+    }
+}
+
+impl Drop for Missing {
+    fn drop(&mut self) {
+        self.keys.iter_mut().for_each(Zeroize::zeroize);
+    }
 }
 
 /// What a counter is to the chain.
@@ -101,48 +157,45 @@ pub(crate) enum Unusable {
 
 impl ReceiveChain {
     pub(crate) fn new(key: &Secret<32>, window: usize) -> Self {
-        let skipped: Vec<_> = (0..window).map(|_| None).collect();
-        Self { position: Position::new(key), skipped: skipped.into() }
+        let (position, ahead) = (Position::new(key), Position::new(key));
+        Self { position, ahead, key: Secret::zero(), missing: Missing::new(window) }
     }
 
-    fn place(&self, counter: u64) -> usize {
-        (counter % self.skipped.len() as u64) as usize
-    }
-
-    /// The key for `counter`. Changes nothing: the cell is not authentic yet.
-    pub(crate) fn peek(&self, counter: u64) -> Result<Secret<32>, Unusable> {
+    /// The key for `counter`. The chain stays where it is: the cell is not authentic yet.
+    pub(crate) fn peek(&mut self, counter: u64) -> Result<&Secret<32>, Unusable> {
         if counter < self.position.counter {
-            return match &self.skipped[self.place(counter)] {
-                Some((at, key)) if *at == counter => Ok(key.duplicate()),
-                _ => Err(Unusable::Replayed),
-            };
+            let in_window = self.position.counter - counter <= self.missing.len();
+            let key = self.missing.get(counter).filter(|_| in_window).ok_or(Unusable::Replayed)?;
+            *self.key.as_mut() = *key;
+            return Ok(&self.key);
         }
         if counter / GENERATION > self.position.counter / GENERATION + MAX_SKIP {
             return Err(Unusable::TooFar);
         }
-        let mut position = self.position.duplicate();
-        position.skip_to(counter, |_, _| {}, counter);
-        Ok(position.next())
+        self.ahead.assign(&self.position);
+        self.ahead.skip_to(counter, counter, &mut self.key, |_, _| {});
+        self.ahead.next(&mut self.key);
+        Ok(&self.key)
     }
 
-    /// Moves the state past `counter`, whose cell has proved authentic: its key will not open another.
+    /// Moves the chain past `counter`, the last peeked at, whose cell has proved authentic: its key will not open
+    /// another.
     pub(crate) fn commit(&mut self, counter: u64) {
-        let place = self.place(counter);
-        if counter < self.position.counter {
-            self.skipped[place] = None;
-            return;
+        if counter >= self.position.counter {
+            let Self { position, ahead, key, missing } = self;
+            let keep_from = counter.saturating_sub(missing.len() - 1);
+            position.skip_to(counter, keep_from, key, |at, key| missing.keep(at, key));
+            position.assign(ahead);
         }
-        let window = self.skipped.len() as u64;
-        let skipped = &mut self.skipped;
-        let keep = |at: u64, key| skipped[(at % window) as usize] = Some((at, key));
-        self.position.skip_to(counter, keep, counter.saturating_sub(window - 1));
-        self.position.next();
-        self.skipped[place] = None;
+        self.missing.forget(counter);
+        self.key.as_mut().zeroize();
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use alloc::vec::Vec;
+
     use data_encoding::HEXLOWER;
 
     use super::*;
@@ -160,7 +213,7 @@ mod tests {
 
     fn keys(count: usize) -> Vec<Secret<32>> {
         let mut chain = SendChain::new(&root());
-        (0..count).map(|_| chain.next().1).collect()
+        (0..count).map(|_| chain.next().1.duplicate()).collect()
     }
 
     /// Against Python's `hashlib.blake2b`.
@@ -187,7 +240,7 @@ mod tests {
             let mut chain = receiver();
             let mut counter = random.below(300);
             while let Some(key) = keys.get(counter as usize) {
-                assert!(chain.peek(counter).as_ref() == Ok(key), "{counter}");
+                assert!(chain.peek(counter) == Ok(key), "{counter}");
                 chain.commit(counter);
                 counter += 1 + random.below(400);
             }
@@ -206,7 +259,7 @@ mod tests {
                 order.swap(i, random.below(i as u64 + 1) as usize);
             }
             for &counter in &order {
-                assert!(chain.peek(counter).as_ref() == Ok(&keys[counter as usize]));
+                assert!(chain.peek(counter) == Ok(&keys[counter as usize]));
                 chain.commit(counter);
                 assert!(chain.peek(counter) == Err(Unusable::Replayed));
             }
@@ -221,14 +274,14 @@ mod tests {
         let keys = keys(1001);
         for start in [0, 700, 990] {
             let mut chain = receiver();
-            if start > 0 {
-                chain.commit(start);
+            for counter in [start, 1000].into_iter().filter(|&counter| counter > 0) {
+                chain.peek(counter).unwrap();
+                chain.commit(counter);
             }
-            chain.commit(1000);
             let first = 1001 - WINDOW;
             for counter in 0..=1000 {
                 let usable = counter >= first && counter != 1000 && counter != start;
-                assert_eq!(chain.peek(counter).as_ref().ok(), usable.then_some(&keys[counter as usize]), "{counter}");
+                assert_eq!(chain.peek(counter).ok(), usable.then_some(&keys[counter as usize]), "{counter}");
             }
         }
     }
@@ -241,14 +294,14 @@ mod tests {
             let _ = chain.peek(forged);
         }
         for counter in [0, 1, 2, 1000] {
-            assert!(chain.peek(counter).as_ref() == Ok(&keys[counter as usize]));
+            assert!(chain.peek(counter) == Ok(&keys[counter as usize]));
             chain.commit(counter);
         }
     }
 
     #[test]
     fn no_counter_costs_more_than_the_most_that_may_be_skipped() {
-        let chain = receiver();
+        let mut chain = receiver();
         let end = GENERATION * (MAX_SKIP + 1);
         assert!(chain.peek(end - 1).is_ok());
         assert!(chain.peek(end) == Err(Unusable::TooFar));

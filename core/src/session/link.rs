@@ -1,7 +1,8 @@
 //! An open session's keys, counters and path: what it takes to send and open cells.
 
 use crate::config::Limits;
-use crate::handshake::transcript::{DirectionKeys, SessionSecrets};
+use crate::crypto::burn_stack;
+use crate::handshake::transcript::{Exporter, SessionSecrets};
 use crate::random::Stream;
 use crate::secret::Secret;
 use crate::session::breaker::Breaker;
@@ -22,7 +23,7 @@ pub(crate) enum Side {
 const FAREWELLS: u8 = 4;
 
 pub(crate) struct Link {
-    pub(crate) secrets: SessionSecrets,
+    pub(crate) exporter: Exporter,
     pub(crate) side: Side,
     send_chain: SendChain,
     send_header: Secret<32>,
@@ -61,13 +62,13 @@ pub(crate) enum NotOpened {
 
 impl Link {
     pub(crate) fn new(secrets: SessionSecrets, side: Side, path: Path, limits: &Limits, now: Instant) -> Self {
-        let (i2r, r2i) = secrets.directions();
-        let (send, receive): (DirectionKeys, DirectionKeys) = match side {
+        let SessionSecrets { i2r, r2i, exporter, .. } = secrets;
+        let (send, receive) = match side {
             Side::Initiator => (i2r, r2i),
             Side::Responder => (r2i, i2r),
         };
         Self {
-            secrets,
+            exporter,
             side,
             send_chain: SendChain::new(&send.chain),
             send_header: send.header,
@@ -99,7 +100,8 @@ impl Link {
     /// Seals the text that stands in `out` as the next cell.
     pub(crate) fn seal(&mut self, out: &mut [u8; DATAGRAM_LEN]) {
         let (counter, key) = self.send_chain.next();
-        cell::seal(&self.send_cid, counter, &self.send_header, &key, out);
+        cell::seal(&self.send_cid, counter, &self.send_header, key, out);
+        burn_stack::<512>();
         self.cells_sent += 1;
     }
 
@@ -113,8 +115,9 @@ impl Link {
             Unusable::Replayed => NotOpened::Replayed,
             Unusable::TooFar => NotOpened::Unauthentic,
         })?;
-        let text = cell::open(counter, &key, datagram).ok_or(NotOpened::Unauthentic)?;
+        let text = cell::open(counter, key, datagram).ok_or(NotOpened::Unauthentic)?;
         self.receive_chain.commit(counter);
+        burn_stack::<512>();
         self.cells_received += 1;
         Ok((counter, text))
     }

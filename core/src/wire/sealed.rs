@@ -120,7 +120,7 @@ pub(crate) fn read_challenge(key: &Secret<32>, datagram: &mut [u8; DATAGRAM_LEN]
         return None;
     }
     let cookie = Cookie::from_bytes(body[1..].first_chunk().expect("96 is enough"));
-    Some(Challenge { cookie, tag: Secret::new(*body[17..].first_chunk().expect("96 is enough")) })
+    Some(Challenge { cookie, tag: Secret::copy_of(body[17..].first_chunk().expect("96 is enough")) })
 }
 
 fn seal(key: &Secret<32>, cid: &[u8; 8], end: usize, random: &mut Stream, out: &mut [u8; DATAGRAM_LEN]) {

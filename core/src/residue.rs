@@ -1,0 +1,232 @@
+//! What is left in memory: the process reads its own, and looks for secrets that should be gone.
+//!
+//! Secrets are looked for in halves of sixteen bytes, and kept masked meanwhile, so that the search does not find
+//! itself. Every mapping that can be written is searched: heap and stacks, what has been freed included.
+
+use std::fs::{self, File};
+use std::os::unix::fs::FileExt as _;
+use std::string::String;
+use std::vec::Vec;
+use std::{format, vec};
+
+use crate::job::{Job, Outcome, Work};
+use crate::{
+    Accept, Config, DATAGRAM_LEN, Engine, Event, Identity, Instant, ModePolicy, Path, SecretIdentity, Seed, SessionId,
+    Traffic, TxBuf, UnixTime,
+};
+
+const MASK: u8 = 0x5a;
+
+/// Half a secret, masked.
+struct Needle {
+    name: String,
+    masked: [u8; 16],
+}
+
+#[derive(Default)]
+struct Needles(Vec<Needle>);
+
+impl Needles {
+    fn add(&mut self, name: &str, secret: &[u8]) {
+        for at in (0..secret.len()).step_by(16) {
+            let masked = core::array::from_fn(|i| secret[at + i] ^ MASK);
+            self.0.push(Needle { name: format!("{name}[{at}..]"), masked });
+        }
+    }
+
+    /// The names of those that stand anywhere in memory.
+    fn found(&self) -> Vec<&str> {
+        let mut by_first: Vec<Vec<usize>> = vec![Vec::new(); 256];
+        for (n, needle) in self.0.iter().enumerate() {
+            by_first[usize::from(needle.masked[0])].push(n);
+        }
+        let mut found = vec![false; self.0.len()];
+        read_memory(15, |piece| {
+            for window in piece.windows(16) {
+                for &n in &by_first[usize::from(window[0])] {
+                    found[n] |= window == self.0[n].masked;
+                }
+            }
+        });
+        self.0.iter().zip(found).filter_map(|(needle, found)| found.then_some(needle.name.as_str())).collect()
+    }
+}
+
+/// Calls `see` with every piece of memory that can be written, masked, pieces overlapping by `overlap` bytes.
+fn read_memory(overlap: usize, mut see: impl FnMut(&[u8])) {
+    let memory = File::open("/proc/self/mem").unwrap();
+    let maps = fs::read_to_string("/proc/self/maps").unwrap();
+    let mut buffer = vec![0_u8; 1 << 16];
+    let own = buffer.as_ptr() as u64..buffer.as_ptr() as u64 + buffer.len() as u64;
+    for line in maps.lines() {
+        let mut words = line.split_whitespace();
+        let (Some(range), Some(rights)) = (words.next(), words.next()) else { continue };
+        if !rights.starts_with("rw") || line.ends_with("[vvar]") {
+            continue;
+        }
+        let (from, to) = range.split_once('-').unwrap();
+        let [mut at, to] = [from, to].map(|hex| u64::from_str_radix(hex, 16).unwrap());
+        while at < to {
+            // Not the buffer itself, which holds what was read last.
+            if own.contains(&at) {
+                at = own.end;
+                continue;
+            }
+            let end = to.min(at + buffer.len() as u64);
+            let end = if at < own.start && end > own.start { own.start } else { end };
+            let piece = &mut buffer[..(end - at) as usize];
+            if memory.read_exact_at(piece, at).is_err() {
+                break;
+            }
+            piece.iter_mut().for_each(|byte| *byte ^= MASK);
+            see(piece);
+            at = if end == to || end == own.start { end } else { end - overlap as u64 };
+        }
+    }
+    buffer.fill(0);
+}
+
+/// Two engines, and a wire between them.
+struct Pair {
+    engines: [Engine; 2],
+    now: Instant,
+    wire: Vec<(Instant, usize, [u8; DATAGRAM_LEN])>,
+    received: usize,
+    ended: usize,
+    ephemeral: Needles,
+    session: Needles,
+    identities: Needles,
+}
+
+fn path(n: usize) -> Path {
+    Path::new(([192, 0, 2, n as u8], 7000).into(), None)
+}
+
+impl Pair {
+    fn new(n: u8, modes: ModePolicy) -> (Self, SessionId) {
+        let mut identities = Needles::default();
+        let mut engine = |n: u8, accept| {
+            let secret = SecretIdentity::generate(&Seed::new([n; 32]));
+            identities.add("an X25519 identity", secret.x25519.expose());
+            identities.add("an ML-DSA-87 seed", secret.ml_dsa.as_ref().unwrap().expose());
+            let config = Config::builder(Traffic::balanced()).accept(accept).build().unwrap();
+            let identity = Identity::from_secret(&secret);
+            Engine::new(&config, identity, &Seed::new([n ^ 0xff; 32]), Instant::ORIGIN, UnixTime(0)).unwrap()
+        };
+        let mut engines = [engine(n, Accept::Nobody), engine(n + 1, Accept::Anyone(modes))];
+        let peer = engines[1].peer_id();
+        let id = engines[0].connect(Instant::ORIGIN, path(1), &peer, modes).unwrap();
+        let this = Self {
+            engines,
+            now: Instant::ORIGIN,
+            wire: Vec::new(),
+            received: 0,
+            ended: 0,
+            ephemeral: Needles::default(),
+            session: Needles::default(),
+            identities,
+        };
+        (this, id)
+    }
+
+    fn see_work(&mut self, job: &Job) {
+        match &job.work {
+            Work::Init { randomness, .. } => {
+                self.ephemeral.add("the initiator's e", randomness.e.expose());
+                self.ephemeral.add("the initiator's e1", randomness.e1.expose());
+            }
+            Work::Respond { randomness, .. } => {
+                self.ephemeral.add("the responder's e", randomness.e.expose());
+                self.ephemeral.add("the responder's m", randomness.m.expose());
+            }
+            Work::Finish { .. } | Work::Accept { .. } => {}
+        }
+    }
+
+    fn see_outcome(&mut self, outcome: &Outcome) {
+        let secrets = match outcome {
+            Outcome::Finish(Ok(confirmed)) => &confirmed.secrets,
+            Outcome::Accept(Ok(accepted)) => &accepted.secrets,
+            _ => return,
+        };
+        for (name, keys) in [("i2r", &secrets.i2r), ("r2i", &secrets.r2i)] {
+            // The chain has moved on from its first key once a cell has left.
+            self.ephemeral.add(&format!("the first {name} chain key"), keys.chain.expose());
+            self.session.add(&format!("the {name} header key"), keys.header.expose());
+        }
+    }
+
+    fn turn(&mut self) {
+        self.now = self.now + core::time::Duration::from_millis(1);
+        let now = self.now;
+        let (arrived, still) = core::mem::take(&mut self.wire).into_iter().partition(|(at, ..)| *at <= now);
+        self.wire = still;
+        for (_, to, mut datagram) in arrived {
+            self.engines[to].handle_datagram(now, path(1 - to), &mut datagram);
+        }
+        for me in 0..2 {
+            self.engines[me].handle_timeout(now);
+            while let Some(job) = self.engines[me].poll_job() {
+                self.see_work(&job);
+                let done = job.run();
+                self.see_outcome(&done.outcome);
+                self.engines[me].handle_completion(now, done);
+            }
+            let mut buffer = [0; DATAGRAM_LEN];
+            while let Some(transmit) = self.engines[me].poll_transmit(TxBuf::new(&mut buffer).unwrap()) {
+                self.wire.push((transmit.due, 1 - me, buffer));
+            }
+            while let Some(event) = self.engines[me].poll_event() {
+                match event {
+                    Event::Readable(id) => {
+                        let mut message = [0; 64];
+                        self.engines[me].session(id).unwrap().recv(&mut message).unwrap();
+                        self.received += 1;
+                    }
+                    Event::Closed(..) => self.ended += 1,
+                    _ => {}
+                }
+            }
+        }
+    }
+}
+
+fn nothing_is_left(n: u8, modes: ModePolicy) {
+    let (mut pair, id) = Pair::new(n, modes);
+    pair.engines[0].session(id).unwrap().send(b"what nobody else should read").unwrap();
+    while pair.received < 1 {
+        pair.turn();
+    }
+    (0..500).for_each(|_| pair.turn());
+    assert_eq!(pair.ephemeral.found(), Vec::<&str>::new(), "of an open session's handshake");
+    // The search can find: what an open session needs is there.
+    assert!(!pair.session.found().is_empty() && !pair.identities.found().is_empty());
+
+    pair.engines[0].session(id).unwrap().close();
+    while pair.ended < 2 {
+        pair.turn();
+    }
+    let Pair { engines, session, identities, .. } = pair;
+    drop(engines);
+    assert_eq!(session.found(), Vec::<&str>::new(), "of a session that is over");
+    assert_eq!(identities.found(), Vec::<&str>::new(), "of an identity that is no longer in use");
+}
+
+#[test]
+fn nothing_is_left_of_a_mode_a_session() {
+    nothing_is_left(0x71, ModePolicy::A);
+}
+
+#[test]
+fn nothing_is_left_of_a_mode_b_session() {
+    nothing_is_left(0x73, ModePolicy::B);
+}
+
+#[test]
+fn a_copy_left_on_the_heap_is_found() {
+    let mut needles = Needles::default();
+    let planted: Vec<u8> = (0..32).map(|n| n * 7 + 1).collect();
+    needles.add("planted", &planted);
+    assert_eq!(needles.found(), ["planted[0..]", "planted[16..]"]);
+    drop(planted);
+}
