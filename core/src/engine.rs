@@ -194,9 +194,10 @@ impl Engine {
         self.identity.peer_id()
     }
 
-    /// Notes the time. Time that runs backwards stands still.
+    /// Notes the time. Time that runs backwards stands still, and so does time at its end: a deadline that recurs would
+    /// recur for ever at an instant that no deadline lies beyond.
     fn tick(&mut self, now: Instant) {
-        self.now = self.now.max(now);
+        self.now = self.now.max(now.min(Instant::LAST));
     }
 
     /// Lets time pass: acts on deadlines, and lets [`poll_transmit`](Self::poll_transmit) seal the cells that are due.
@@ -250,10 +251,11 @@ impl Engine {
     /// When to call [`handle_timeout`](Self::handle_timeout) next: at once if the time has passed, never if `None`.
     pub fn poll_timeout(&self) -> Option<Instant> {
         let timer = self.timers.first().map(|&(at, _)| at);
-        match (timer, self.grid.next_seal()) {
+        let next = match (timer, self.grid.next_seal()) {
             (Some(a), Some(b)) => Some(a.min(b)),
             (a, b) => a.or(b),
-        }
+        };
+        next.filter(|&at| at <= Instant::LAST)
     }
 
     /// The next event. O(1).
@@ -488,6 +490,21 @@ impl Engine {
 
     pub(crate) fn entry_mut(&mut self, id: SessionId) -> &mut Entry {
         self.sessions.get_mut(id.slot).expect("Engine::session checked the id and holds the engine")
+    }
+
+    /// Begins a session whose keys came from elsewhere than a handshake.
+    #[cfg(fuzzing)]
+    pub(crate) fn open_known_link(&mut self, entry: Entry, link: Link) -> Option<SessionId> {
+        let (slot, generation) = self.sessions.insert(entry).ok()?;
+        self.join(slot, link);
+        self.list(slot);
+        Some(SessionId { slot, generation })
+    }
+
+    /// A handshake of another's, the first there is.
+    #[cfg(fuzzing)]
+    pub(crate) fn some_half_open(&self) -> Option<&HalfOpen> {
+        self.half_open.iter().next().map(|(_, half)| half)
     }
 
     #[cfg(b4ae_mutants)]

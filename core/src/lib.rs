@@ -108,6 +108,8 @@ mod config;
 mod crypto;
 mod engine;
 mod error;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod handshake;
 mod identity;
 mod job;

@@ -14,6 +14,10 @@ impl Instant {
     /// The driver's origin.
     pub const ORIGIN: Self = Self(NonZeroU64::MIN);
 
+    /// The last instant that comes, 584 years after the origin. The one after it is where deadlines beyond the end of
+    /// time fall, and never comes.
+    pub(crate) const LAST: Self = Self::from_nanos(u64::MAX - 2);
+
     /// The instant `nanos` after the origin.
     pub const fn from_nanos(nanos: u64) -> Self {
         Self(NonZeroU64::MIN.saturating_add(nanos))

@@ -389,3 +389,21 @@ fn no_bit_of_a_datagram_is_more_often_set_than_not() {
         }
     }
 }
+
+/// Found by fuzzing: cover whose next deadline lay beyond the end of time was due again at once, for ever.
+#[test]
+fn a_clock_at_the_end_of_time_makes_no_engine_spin() {
+    for traffic in [Traffic::low_overhead_unprotected(), Traffic::balanced()] {
+        let mut world = World::new([config(traffic), config(traffic)]);
+        world.connect(0, 1, ModePolicy::A);
+        world.run(3000);
+        assert!(world.opened(0).is_some());
+        for nanos in [u64::MAX - 2, u64::MAX - 1, u64::MAX] {
+            world.now = Instant::from_nanos(nanos);
+            let before = world.trace.len();
+            world.turn();
+            assert!(world.trace.len() - before <= 8, "{} datagrams in a turn", world.trace.len() - before);
+            assert!(world.engines.iter().all(|engine| engine.poll_timeout().is_none_or(|at| at >= world.now)));
+        }
+    }
+}

@@ -127,6 +127,16 @@ impl HalfOpen {
         }
     }
 
+    /// The key of Status or Response fragments and where they are routed.
+    #[cfg(fuzzing)]
+    pub(crate) fn answer_fragments(&self, status: bool) -> Option<(&Secret<32>, [u8; 8])> {
+        match &self.stage {
+            _ if !status => Some((&self.response_key, self.header.cid)),
+            Stage::Finish(awaiting) => Some((&awaiting.state.fragments.status, self.header.cid)),
+            _ => None,
+        }
+    }
+
     fn cid(&self) -> Option<[u8; 8]> {
         match &self.stage {
             Stage::Finish(awaiting) => Some(awaiting.state.cid),

@@ -159,6 +159,13 @@ impl Dial {
     pub(crate) fn has_datagrams(&self) -> bool {
         self.to_send != 0
     }
+
+    /// The key of Finish fragments and where they are routed.
+    #[cfg(fuzzing)]
+    pub(crate) fn finish_fragments(&self) -> Option<(&Secret<32>, [u8; 8])> {
+        let Stage::Finish(finish) = &self.stage else { return None };
+        Some((&finish.keys.finish, finish.cid))
+    }
 }
 
 impl Engine {
