@@ -146,7 +146,9 @@ impl Grid {
             self.round.swap(i, j);
         }
         if !was_running {
-            self.slot = (now.as_nanos().saturating_add(self.lead) / self.interval).saturating_add(1);
+            // At the end of time there is no such slot.
+            let from = now.as_nanos().checked_add(self.lead);
+            self.slot = from.map_or(u64::MAX, |from| from / self.interval + 1);
         }
     }
 }
@@ -278,5 +280,17 @@ mod tests {
         let now = Instant::from_nanos(1 << 40);
         grid.begin_round(0..2, now);
         assert!(grid.next_seal().is_some_and(|at| at > now));
+    }
+
+    #[test]
+    fn a_grid_that_begins_at_the_end_of_time_has_no_slot() {
+        let traffic = Traffic::balanced();
+        for back in [0, 1, nanos(traffic.lead) / 2, nanos(traffic.lead), nanos(traffic.interval) * 2] {
+            let mut grid = Grid::new(&traffic, Secret::new([1; 32]));
+            let now = Instant::from_nanos(u64::MAX - back);
+            grid.arm(now);
+            grid.begin_round([0].into_iter(), now);
+            assert!(grid.next_seal().is_none_or(|at| at > now), "{back} ns before the end");
+        }
     }
 }
