@@ -118,6 +118,8 @@ impl Watched {
             }
         }
         if let Some(next) = self.engine.poll_timeout() {
+            // The engine's time ends a nanosecond before the type's does: there its deadlines are all at once.
+            let now = now.min(Instant::from_nanos(u64::MAX - 2));
             assert!(next >= now, "a deadline at {next:?} is past at {now:?}");
         }
         self.check_numbers();
