@@ -67,12 +67,12 @@ class Walk:
         equal(challenge_datagram[:8], hello[37:45])
         key = wire.challenge_key(self.responder, hello)
         cookie = wire.open_challenge(key, challenge_datagram)
-        text = bytes([wire.CHALLENGE]) + cookie.cookie + cookie.tag + bytes(47)
+        text = bytes([wire.CHALLENGE]) + cookie.cookie + cookie.tag + bytes(39)
         sealed = wire.seal_datagram(key, hello[37:45], challenge_datagram[8:20], text)
         equal(sealed + challenge_datagram[132:], challenge_datagram)
         ip, port = ip_and_port(self.vectors["initiator"]["address"])
-        tag = wire.cookie_tag(self.drawn["cookie_master"], cookie.cookie, ip, port, wire.hello_hash(hello))
-        equal(tag, cookie.tag)
+        issued = wire.issue(self.drawn["cookie_master"], cookie.cookie[:16], ip, port, wire.hello_hash(hello))
+        equal(issued.cookie + issued.tag, cookie.cookie + cookie.tag)
 
         # Init.
         me = Initiator(self.secrets[0], self.responder, offer, self.drawn["e_i"], self.drawn["e1_seed"], hello)
@@ -204,16 +204,16 @@ class Parts(unittest.TestCase):
 
     def test_cookies(self) -> None:
         for given in self.parts["cookies"]:
-            cookie = uint(given["time"], 4) + unhex(given["nonce"])
-            cookie += bytes([given["puzzle_bits"], given["accepted"]])
-            self.assertEqual(cookie.hex(), given["cookie"])
+            terms = uint(given["time"], 4) + unhex(given["nonce"])
+            terms += bytes([given["puzzle_bits"], given["accepted"]])
             ip, port = ip_and_port(given["address"])
-            tag = wire.cookie_tag(unhex(given["master"]), cookie, ip, port, unhex(given["hello_hash"]))
-            self.assertEqual(tag.hex(), given["tag"])
+            cookie = wire.issue(unhex(given["master"]), terms, ip, port, unhex(given["hello_hash"]))
+            self.assertEqual(cookie.cookie.hex(), given["cookie"])
+            self.assertEqual(cookie.tag.hex(), given["tag"])
 
     def test_the_puzzle(self) -> None:
         given = self.parts["puzzle"]
-        cookie = wire.Cookie(bytes(14) + bytes([given["bits"], 0]), unhex(given["cookie_tag"]))
+        cookie = wire.Cookie(bytes(14) + bytes([given["bits"]]) + bytes(9), unhex(given["cookie_tag"]))
         self.assertEqual(cookie.solve(unhex(given["fingerprint"])), given["smallest_solution"])
 
     def test_the_status(self) -> None:

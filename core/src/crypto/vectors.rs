@@ -8,6 +8,7 @@ pub(crate) mod aws_lc;
 mod blake2;
 mod rfc;
 mod rustcrypto;
+mod siphash;
 mod wycheproof;
 
 use alloc::format;
@@ -90,13 +91,14 @@ fn fixed<const N: usize>(text: &str) -> [u8; N] {
 
 #[test]
 fn nobody_elses_vectors_and_no_other_implementation_disagree() {
-    let sources: [fn() -> Vec<Tally>; 7] = [
+    let sources: [fn() -> Vec<Tally>; 8] = [
         rfc::tallies,
         blake2::tallies,
         wycheproof::tallies,
         acvp::tallies,
         aws_lc::tallies,
         rustcrypto::tallies,
+        siphash::tallies,
         crate::handshake::transcript::noise::tallies,
     ];
     let mut tallies: Vec<Tally> = sources.into_iter().flat_map(|source| source()).collect();

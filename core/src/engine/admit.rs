@@ -197,20 +197,20 @@ impl Engine {
         }
         match knock::read(&self.own_keys, datagram) {
             None => self.metrics.drops.stranger += 1,
-            Some(Knock::Hello(hello)) => self.challenge(path, hello.cid(), hello.hash()),
+            Some(Knock::Hello(hello)) => self.challenge(path, &hello),
             Some(Knock::Init(header)) => self.init_fragment(path, &header, datagram),
         }
     }
 
     /// Queues a Challenge, within the budget of the unverified.
-    fn challenge(&mut self, path: Path, cid: [u8; 8], hello_hash: [u8; 32]) {
+    fn challenge(&mut self, path: Path, hello: &Hello) {
         let per_second = self.config.limits.challenges_per_second;
         if self.challenges.len() >= MAX_CHALLENGES || !self.challenge_bucket.take(self.now, per_second, per_second / 10)
         {
             self.metrics.drops.limited += 1;
             return;
         }
-        self.challenges.push_back(Pending { path, cid, hello_hash });
+        self.challenges.push_back(Pending { path, cid: hello.cid(), hello_hash: hello.hash() });
     }
 
     /// Writes the next Challenge. Nothing is remembered: the cookie comes back with the Init.
@@ -222,8 +222,9 @@ impl Engine {
             nonce: self.random.public.bytes(),
             puzzle_bits: self.pressure.bits().max(self.config.puzzle_bits_min),
             accept: self.accept_bits,
+            stamp: [0; 8],
         };
-        let tag = self.jar.tag(&cookie, path.remote(), &hello_hash);
+        let (cookie, tag) = self.jar.issue(cookie, path.remote(), &hello_hash);
         let key = sealed::challenge_key(&self.own_keys.challenge, &hello_hash);
         sealed::write_challenge(&key, &cid, &Challenge { cookie, tag }, &mut self.random.public, out);
         self.metrics.challenges_sent += 1;
@@ -232,11 +233,10 @@ impl Engine {
 
     /// An Init fragment that knows our fingerprint; its cookie is still to be checked.
     fn init_fragment(&mut self, path: Path, header: &InitHeader, datagram: &mut [u8; DATAGRAM_LEN]) {
-        if !CookieJar::is_fresh(&header.cookie, self.now) {
+        let Some(tag) = self.jar.check(&header.cookie, path.remote(), &header.hello_hash, self.now) else {
             self.metrics.drops.cookie += 1;
             return;
-        }
-        let tag = self.jar.tag(&header.cookie, path.remote(), &header.hello_hash);
+        };
         let Some(chunk) = knock::verify_init(&self.own_keys, &tag, datagram) else {
             self.metrics.drops.cookie += 1;
             return;
@@ -323,7 +323,7 @@ impl Engine {
         if !self.replay.insert(&cookie, &mut self.random.public) {
             self.metrics.drops.replayed += 1;
             self.drop_half_open(slot);
-            self.challenge(path, hello.cid(), hello.hash());
+            self.challenge(path, &hello);
             return;
         }
         half.stage = Stage::Responding;
@@ -334,7 +334,7 @@ impl Engine {
             cid: self.random.public.bytes(),
         };
         let responder = self.identity.peer_id();
-        let prologue = Box::new(Prologue { hello, challenge: cookie.to_bytes(), responder });
+        let prologue = Box::new(Prologue { hello, cookie: cookie.to_bytes(), responder });
         let accept = cookie.accept & self.accept_bits;
         let work = Work::Respond { prologue, identity: self.identity.clone(), accept, init, randomness };
         let pending = Some(self.pending_jobs.one_more());

@@ -96,7 +96,7 @@ impl Dial {
     }
 
     fn prologue(&self, challenge: &Challenge) -> Box<Prologue> {
-        Box::new(Prologue { hello: self.hello, challenge: challenge.cookie.to_bytes(), responder: self.peer })
+        Box::new(Prologue { hello: self.hello, cookie: challenge.cookie.to_bytes(), responder: self.peer })
     }
 
     fn backoff(&mut self, now: Instant, random: &mut Stream) {

@@ -41,9 +41,9 @@ struct Evidence {
 /// no signature, is needed anywhere.
 fn simulate(initiator: &PublicKeys, responder: &PublicKeys, random: &mut Stream) -> Evidence {
     let hello = Hello::new(ModePolicy::A, &random.bytes(), &random.bytes());
-    let mut challenge = random.bytes::<16>();
-    challenge[15] = message::accept_bits(ModePolicy::A);
-    let prologue = Prologue { hello, challenge, responder: PeerId::of(responder) };
+    let mut cookie = random.bytes::<24>();
+    cookie[15] = message::accept_bits(ModePolicy::A);
+    let prologue = Prologue { hello, cookie, responder: PeerId::of(responder) };
     let own = InitRandomness { e: random.secret(), e1: random.secret() };
     let (e_i, e_r) = (&own.e, random.secret::<32>());
 

@@ -60,7 +60,7 @@ pub(crate) struct AwaitResponse {
 
 /// The prologue as the transcript takes it.
 pub(super) fn begin(prologue: &Prologue, e: &[u8; 32], e1: &[u8; EK_LEN]) -> Transcript {
-    let mut transcript = Transcript::new(&[&prologue.hello.bytes, &prologue.challenge, prologue.responder.as_bytes()]);
+    let mut transcript = Transcript::new(&[&prologue.hello.bytes, &prologue.cookie, prologue.responder.as_bytes()]);
     transcript.mix_hash(&[e]);
     transcript.mix_hash(&[e1]);
     // The empty payload of Noise's first message.

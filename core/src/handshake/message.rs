@@ -3,6 +3,7 @@
 use crate::crypto::ml_kem::{CT_LEN, EK_LEN};
 use crate::crypto::{aead::TAG_LEN, hash, ml_dsa};
 use crate::handshake::Failed;
+use crate::handshake::cookie::COOKIE_LEN;
 use crate::identity::{Identity, PeerId, PublicKeys};
 use crate::job::{ML_DSA_PUBLIC_KEY_LEN, ML_DSA_SIGNATURE_LEN};
 use crate::mode::{Mode, ModePolicy};
@@ -12,8 +13,6 @@ use crate::time::UnixTime;
 pub(crate) const VERSION: u16 = 0x0200;
 /// Length of a Hello's text in bytes.
 pub(crate) const HELLO_LEN: usize = 96;
-/// Length of the Challenge's part that enters the transcript.
-pub(crate) const CHALLENGE_CORE_LEN: usize = 16;
 /// Length of an Init: hello, e, e1.
 pub(crate) const INIT_LEN: usize = HELLO_LEN + 32 + EK_LEN;
 /// Length of an identity block.
@@ -87,8 +86,8 @@ pub(crate) fn select(offer: impl Iterator<Item = Mode>, accept: u8) -> Option<Mo
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Prologue {
     pub(crate) hello: Hello,
-    /// `time(4) nonce(10) puzzle bits(1) accepted modes(1)`, as in the cookie.
-    pub(crate) challenge: [u8; CHALLENGE_CORE_LEN],
+    /// `time(4) nonce(10) puzzle bits(1) accepted modes(1) stamp(8)`.
+    pub(crate) cookie: [u8; COOKIE_LEN],
     /// The fingerprint the initiator dialled.
     pub(crate) responder: PeerId,
 }

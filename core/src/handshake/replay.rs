@@ -1,6 +1,6 @@
 //! Which cookies have been used: two sets by issue period, so that no moment forgets a cookie that is still fresh.
 
-use super::cookie::Cookie;
+use super::cookie::{COOKIE_LEN, Cookie};
 use crate::random::Stream;
 
 /// Two sets, the even and the odd periods'.
@@ -52,12 +52,12 @@ use exact::Filter;
 mod bloom {
     use bloomfilter::Bloom;
 
-    use super::{Cookie, Stream};
+    use super::{COOKIE_LEN, Cookie, Stream};
 
     /// One false positive in a thousand when full: it costs a peer one round trip.
     const FALSE_POSITIVES: f64 = 0.001;
 
-    pub(super) struct Filter(Bloom<[u8; 16]>);
+    pub(super) struct Filter(Bloom<[u8; COOKIE_LEN]>);
 
     impl Filter {
         pub(super) fn new(capacity: usize, random: &mut Stream) -> Self {
@@ -76,9 +76,9 @@ mod bloom {
 mod exact {
     use alloc::collections::BTreeSet;
 
-    use super::{Cookie, Stream};
+    use super::{COOKIE_LEN, Cookie, Stream};
 
-    pub(super) struct Filter(BTreeSet<[u8; 16]>);
+    pub(super) struct Filter(BTreeSet<[u8; COOKIE_LEN]>);
 
     impl Filter {
         pub(super) fn new(_capacity: usize, _random: &mut Stream) -> Self {
@@ -97,12 +97,12 @@ mod tests {
     use core::time::Duration;
 
     use super::*;
-    use crate::handshake::cookie::{CookieJar, LIFETIME};
+    use crate::handshake::cookie::LIFETIME;
     use crate::secret::Secret;
     use crate::time::Instant;
 
     fn cookie(time: u32, random: &mut Stream) -> Cookie {
-        Cookie { time, nonce: random.bytes(), puzzle_bits: 0, accept: 2 }
+        Cookie { time, nonce: random.bytes(), puzzle_bits: 0, accept: 2, stamp: [0; 8] }
     }
 
     #[test]
@@ -113,7 +113,7 @@ mod tests {
         let mut refused = 0;
         for second in 0..400_u32 {
             let now = Instant::ORIGIN + Duration::from_secs(second.into());
-            used.retain(|cookie| CookieJar::is_fresh(cookie, now));
+            used.retain(|cookie: &Cookie| cookie.is_fresh(now));
             assert!(used.iter().all(|cookie| !replay.insert(cookie, &mut random)), "second {second}");
             // Used as late as can be, some of them: the next period's set is in use by then.
             for age in [0, 1, LIFETIME - 1, LIFETIME] {

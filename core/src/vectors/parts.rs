@@ -83,9 +83,9 @@ struct Issued {
 impl Issued {
     fn new(address: &str) -> Self {
         let (master, hello_hash) = ([1; 32], [2; 32]);
-        let cookie = Cookie { time: 1234, nonce: [3; 10], puzzle_bits: 4, accept: 6 };
+        let cookie = Cookie { time: 1234, nonce: [3; 10], puzzle_bits: 4, accept: 6, stamp: [0; 8] };
         let from: SocketAddr = address.parse().unwrap();
-        let tag = CookieJar::new(Secret::new(master)).tag(&cookie, from, &hello_hash);
+        let (cookie, tag) = CookieJar::new(Secret::new(master)).issue(cookie, from, &hello_hash);
         Self {
             master: hex(master),
             address: address.into(),

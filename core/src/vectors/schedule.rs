@@ -125,7 +125,7 @@ struct Schedule {
 
 impl Schedule {
     fn new(prologue: &Prologue) -> Self {
-        let parts = [&prologue.hello.bytes[..], &prologue.challenge, prologue.responder.as_bytes()];
+        let parts = [&prologue.hello.bytes[..], &prologue.cookie, prologue.responder.as_bytes()];
         let mut this = Self { transcript: Transcript::new(&parts), steps: Vec::new() };
         this.note("MixHash(prologue)", &parts.concat());
         this

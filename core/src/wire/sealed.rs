@@ -8,7 +8,7 @@
 //! the fingerprint can ask for any number of them; the others seal all.
 
 use crate::crypto::{aead, hash};
-use crate::handshake::cookie::Cookie;
+use crate::handshake::cookie::{COOKIE_LEN, Cookie};
 use crate::handshake::message::kind;
 use crate::random::Stream;
 use crate::secret::Secret;
@@ -108,8 +108,9 @@ pub(crate) fn write_challenge(
     let body = &mut out[START..CHALLENGE_END];
     body.fill(0);
     body[0] = kind::CHALLENGE;
-    body[1..17].copy_from_slice(&challenge.cookie.to_bytes());
-    body[17..49].copy_from_slice(challenge.tag.expose());
+    let (cookie, rest) = body[1..].split_at_mut(COOKIE_LEN);
+    cookie.copy_from_slice(&challenge.cookie.to_bytes());
+    rest[..32].copy_from_slice(challenge.tag.expose());
     seal(key, cid, CHALLENGE_END, random, out);
 }
 
@@ -119,8 +120,9 @@ pub(crate) fn read_challenge(key: &Secret<32>, datagram: &mut [u8; DATAGRAM_LEN]
     if body[0] != kind::CHALLENGE {
         return None;
     }
-    let cookie = Cookie::from_bytes(body[1..].first_chunk().expect("96 is enough"));
-    Some(Challenge { cookie, tag: Secret::copy_of(body[17..].first_chunk().expect("96 is enough")) })
+    let (cookie, rest) = body[1..].split_first_chunk().expect("96 is enough");
+    let tag = Secret::copy_of(rest.first_chunk().expect("96 is enough"));
+    Some(Challenge { cookie: Cookie::from_bytes(cookie), tag })
 }
 
 fn seal(key: &Secret<32>, cid: &[u8; 8], end: usize, random: &mut Stream, out: &mut [u8; DATAGRAM_LEN]) {
@@ -170,7 +172,7 @@ mod tests {
     fn a_challenge_is_read_by_whoever_said_the_hello() {
         let fingerprint_key = Secret::new([5; 32]);
         let key = challenge_key(&fingerprint_key, &[6; 32]);
-        let cookie = Cookie { time: 7, nonce: [8; 10], puzzle_bits: 9, accept: 10 };
+        let cookie = Cookie { time: 7, nonce: [8; 10], puzzle_bits: 9, accept: 10, stamp: [13; 8] };
         let challenge = Challenge { cookie, tag: Secret::new([11; 32]) };
         let mut out = [0; DATAGRAM_LEN];
         write_challenge(&key, &CID, &challenge, &mut random(), &mut out);

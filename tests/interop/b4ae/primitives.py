@@ -56,6 +56,43 @@ def mac(key: bytes, label: str, message: bytes) -> bytes:
     return _blake2b(16, label, message, key)
 
 
+def sip(key: bytes, message: bytes) -> bytes:
+    """SipHash-2-4 with 128 bits out, keyed with the first 16 bytes."""
+    k0, k1 = number(key[:8]), number(key[8:16])
+    v = [k0 ^ 0x736F6D6570736575, k1 ^ 0x646F72616E646F6D ^ 0xEE, k0 ^ 0x6C7967656E657261, k1 ^ 0x7465646279746573]
+
+    def rotate(i: int, bits: int) -> None:
+        v[i] = (v[i] << bits | v[i] >> 64 - bits) % 2**64
+
+    def add(i: int, j: int) -> None:
+        v[i] = (v[i] + v[j]) % 2**64
+
+    def rounds(n: int) -> None:
+        for _ in range(n):
+            add(0, 1), rotate(1, 13)
+            v[1] ^= v[0]
+            rotate(0, 32), add(2, 3), rotate(3, 16)
+            v[3] ^= v[2]
+            add(0, 3), rotate(3, 21)
+            v[3] ^= v[0]
+            add(2, 1), rotate(1, 17)
+            v[1] ^= v[2]
+            rotate(2, 32)
+
+    padded = message + bytes(7 - len(message) % 8) + uint(len(message) % 256, 1)
+    for at in range(0, len(padded), 8):
+        word = number(padded[at : at + 8])
+        v[3] ^= word
+        rounds(2)
+        v[0] ^= word
+    v[2] ^= 0xEE
+    rounds(4)
+    first = v[0] ^ v[1] ^ v[2] ^ v[3]
+    v[1] ^= 0xDD
+    rounds(4)
+    return uint(first, 8) + uint(v[0] ^ v[1] ^ v[2] ^ v[3], 8)
+
+
 def equal(a: bytes, b: bytes) -> bool:
     return hmac.compare_digest(a, b)
 

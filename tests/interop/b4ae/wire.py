@@ -3,7 +3,7 @@
 import os
 from dataclasses import dataclass
 
-from .primitives import digest, equal, mac, number, open_, prf, require, seal, stream, uint, xor
+from .primitives import digest, equal, mac, number, open_, prf, require, seal, sip, stream, uint, xor
 
 DATAGRAM = 1200
 VERSION = 0x0200
@@ -31,7 +31,7 @@ class Knock:
         """With a cookie's tag an Init fragment, without it a Hello, whose data and mac2 are random."""
         mask = stream(prf(fingerprint, "B4AE2-mask-key.."), nonce, 1156)
         start = nonce + xor(self.header, mask[:96])
-        mac1 = mac(prf(fingerprint, "B4AE2-mac1-key.."), "B4AE2-mac1......", start)
+        mac1 = sip(prf(fingerprint, "B4AE2-mac1-key.."), start)
         if cookie_tag is None:
             return start + mac1 + self.data + self.mac2
         start += mac1 + xor(self.data, mask[96:])
@@ -41,7 +41,7 @@ class Knock:
     def decode(cls, fingerprint: bytes, datagram: bytes) -> "Knock":
         require(len(datagram) == DATAGRAM, "a datagram of another size")
         key = prf(fingerprint, "B4AE2-mac1-key..")
-        require(equal(mac(key, "B4AE2-mac1......", datagram[:108]), datagram[108:124]), "a wrong mac1")
+        require(equal(sip(key, datagram[:108]), datagram[108:124]), "a wrong mac1")
         mask = stream(prf(fingerprint, "B4AE2-mask-key.."), datagram[:12], 1156)
         header, data = xor(datagram[12:108], mask[:96]), datagram[124:1184]
         if header[0] == INIT:
@@ -89,10 +89,12 @@ class Cookie:
         return next(x for x in range(2**64) if self.solved_by(fingerprint, x))
 
 
-def cookie_tag(master: bytes, cookie: bytes, ip: bytes, port: int, hello_hash: bytes) -> bytes:
-    """Section 5; `ip` is 16 bytes."""
-    key = prf(master, "B4AE2-cookie-key", uint(number(cookie[:4]) // 120, 4))
-    return prf(key, "B4AE2-cookie-tag", cookie + ip + uint(port, 2) + hello_hash)
+def issue(master: bytes, terms: bytes, ip: bytes, port: int, hello_hash: bytes) -> Cookie:
+    """Section 5; `terms` are a cookie's 16 bytes before its stamp, `ip` is 16 bytes."""
+    key = prf(master, "B4AE2-cookie-key", uint(number(terms[:4]) // 120, 4))
+    whose = ip + uint(port, 2) + hello_hash
+    cookie = terms + sip(prf(key, "B4AE2-stamp-key."), terms + whose)[:8]
+    return Cookie(cookie, prf(key, "B4AE2-cookie-tag", cookie + whose))
 
 
 def hello_hash(hello: bytes) -> bytes:
@@ -110,7 +112,7 @@ def init_headers(hello: bytes, cookie: Cookie, solution: int, have: int, message
         + uint(solution, 8)
         + message_tag(message)
         + uint(len(message), 2)
-        + bytes(18)
+        + bytes(10)
         for index in range(len(chunks(message, INIT_CHUNK)))
     ]
 
@@ -130,7 +132,7 @@ def challenge_key(fingerprint: bytes, hello: bytes) -> bytes:
 def open_challenge(key: bytes, datagram: bytes) -> Cookie:
     text = open_datagram(key, datagram, 132)
     require(text[0] == CHALLENGE, "not a Challenge")
-    return Cookie(text[1:17], text[17:49])
+    return Cookie(text[1:25], text[25:57])
 
 
 def response_key(cookie: Cookie) -> bytes:
