@@ -17,13 +17,14 @@ pub(crate) enum Size {
 }
 
 /// The names, in the order in which the cases are run.
-pub(crate) const NAMES: [&str; 19] = [
+pub(crate) const NAMES: [&str; 20] = [
     "handshake A",
     "handshake A bare",
     "handshake B",
     "handshake B bare",
     "junk",
     "hello",
+    "crowded",
     "forged",
     "init A",
     "finish A",
@@ -56,6 +57,7 @@ pub(crate) fn case(name: &str, size: Size) -> Option<Case> {
         "handshake B bare" => Case::new(name, primitives::Handshake { mode: Mode::B, batch: handshakes }),
         "junk" => Case::new(name, Strangers::new(Knock::Junk, datagrams)),
         "hello" => Case::new(name, Strangers::new(Knock::Hello, datagrams)),
+        "crowded" => Case::new(name, Strangers::new(Knock::Crowded, datagrams)),
         "forged" => Case::new(name, Strangers::new(Knock::Forged, datagrams)),
         "init A" => Case::new(name, Served::new(Mode::A, Flight::Init, handshakes, 0)),
         "finish A" => Case::new(name, Served::new(Mode::A, Flight::Finish, handshakes, 0)),

@@ -53,6 +53,8 @@ pub(crate) enum Knock {
     Junk,
     /// A Hello, answered by a Challenge.
     Hello,
+    /// A Hello beyond the budget of strangers.
+    Crowded,
     /// An Init fragment that knows the fingerprint, with a cookie that is not its sender's.
     Forged,
 }
@@ -67,10 +69,18 @@ pub(crate) struct Strangers {
 
 impl Strangers {
     pub(crate) fn new(knock: Knock, batch: usize) -> Self {
-        let mut pair = Pair::new(pair::limits(64));
+        let mut limits = pair::limits(64);
+        if let Knock::Crowded = knock {
+            limits.challenges_per_second = 1;
+        }
+        let mut pair = Pair::new(limits);
         let mut datagram = [0; DATAGRAM_LEN];
         pair.connect(ModePolicy::A);
         assert!(transmit(&mut pair.client, &mut datagram).is_some(), "a Hello");
+        if let Knock::Crowded = knock {
+            pair.server.handle_datagram(pair.now, client_path(), &mut { datagram });
+            assert!(transmit(&mut pair.server, &mut [0; DATAGRAM_LEN]).is_some(), "this second's Challenge");
+        }
         if let Knock::Forged = knock {
             pair.server.handle_datagram(pair.now, client_path(), &mut datagram);
             assert!(transmit(&mut pair.server, &mut datagram).is_some(), "a Challenge");
@@ -84,7 +94,7 @@ impl Strangers {
                 fastrand::fill(&mut junk);
                 junk
             }
-            Knock::Hello | Knock::Forged => datagram,
+            Knock::Hello | Knock::Crowded | Knock::Forged => datagram,
         };
         Self { server: pair.server, knock, datagrams: (0..batch).map(|_| one()).collect(), now: pair.now }
     }
@@ -92,8 +102,10 @@ impl Strangers {
 
 impl Work for Strangers {
     fn prepare(&mut self) {
-        // Budgets fill up again; cookies stay fresh.
-        self.now = self.now + Duration::from_millis(10);
+        // Budgets fill up again, but for one that is to be spent; cookies stay fresh.
+        if !matches!(self.knock, Knock::Crowded) {
+            self.now = self.now + Duration::from_millis(10);
+        }
     }
 
     fn run(&mut self) -> usize {
@@ -108,6 +120,7 @@ impl Work for Strangers {
         let seen = match self.knock {
             Knock::Junk => after.drops.stranger - before.drops.stranger,
             Knock::Hello => after.challenges_sent - before.challenges_sent,
+            Knock::Crowded => after.drops.limited - before.drops.limited,
             Knock::Forged => after.drops.cookie - before.drops.cookie,
         };
         assert_eq!(seen, self.datagrams.len() as u64, "what was to be measured");

@@ -82,9 +82,10 @@ fn strangers(results: &Results<'_>) {
     heading("What a server pays", &["", "time", "served A", "served B", "instructions", "served A"]);
     let served_a = results.sum(&["hello", "init A", "finish A"]);
     let served_b = results.sum(&["hello", "init B", "finish B"]);
-    let rows: [(_, &[_]); 10] = [
+    let rows: [(_, &[_]); 11] = [
         ("junk", &["junk"]),
         ("Init fragment with a forged cookie", &["forged"]),
+        ("Hello beyond the budget", &["crowded"]),
         ("Hello, Challenge sent", &["hello"]),
         ("Init, Response sent: mode A", &["init A"]),
         ("Init, Response sent: mode B", &["init B"]),

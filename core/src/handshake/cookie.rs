@@ -110,7 +110,12 @@ impl CookieJar {
     }
 
     /// Stamps a cookie for whoever says this Hello from this address. With it comes its tag.
-    pub(crate) fn issue(&mut self, mut cookie: Cookie, from: SocketAddr, hello_hash: &[u8; 32]) -> (Cookie, Secret<32>) {
+    pub(crate) fn issue(
+        &mut self,
+        mut cookie: Cookie,
+        from: SocketAddr,
+        hello_hash: &[u8; 32],
+    ) -> (Cookie, Secret<32>) {
         let (ip, port) = address(from);
         let keys = self.keys(cookie.time / EPOCH);
         let stamp = keys.stamp.tag(&[&cookie.to_bytes()[..STAMPED], &ip, &port, hello_hash]);
