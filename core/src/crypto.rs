@@ -7,6 +7,7 @@ pub(crate) mod aead;
 pub(crate) mod hash;
 pub(crate) mod ml_dsa;
 pub(crate) mod ml_kem;
+pub(crate) mod sip;
 pub(crate) mod stream;
 #[cfg(test)]
 pub(crate) mod vectors;
