@@ -31,7 +31,7 @@ fn name(race: usize, round: u64, second: bool) -> String {
 pub(crate) fn run() -> io::Result<ExitCode> {
     let directory = scratch()?;
     let status = Command::new("valgrind")
-        .args(["--tool=callgrind", "--quiet", "--dump-line=no"])
+        .args(["--tool=callgrind", "--quiet"])
         .arg(format!("--callgrind-out-file={}", directory.join("counted").display()))
         .arg(std::env::current_exe()?)
         .args(["instructions", "watched"])

@@ -1,9 +1,7 @@
 //! Secrets: wiped on drop, compared in constant time, absent from every print.
 //!
 //! What decides what happens next is no secret any more, since time tells it. Where something computed from secrets
-//! does, [`declassify`] says so: the check of constant time ([`constant-time/`]) lets nothing else pass.
-//!
-//! [`constant-time/`]: https://github.com/b4ae/b4ae/tree/main/constant-time
+//! does, [`declassify`] says so: the check of constant time (`constant-time/`) lets nothing else pass.
 
 use alloc::boxed::Box;
 use core::fmt;
