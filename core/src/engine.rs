@@ -3,6 +3,7 @@
 pub(crate) mod admit;
 pub(crate) mod dial;
 mod receive;
+pub(crate) mod routes;
 mod slab;
 mod transmit;
 
@@ -12,6 +13,7 @@ use core::fmt;
 
 use crate::config::{Accept, Config};
 use crate::engine::admit::{HalfOpen, Pending, Pressure};
+use crate::engine::routes::{Route, Routes};
 use crate::engine::slab::Slab;
 use crate::error::{CloseReason, ConfigError, UnknownSession};
 use crate::handshake::cookie::CookieJar;
@@ -59,13 +61,6 @@ pub enum Shutdown {
     Now,
 }
 
-/// Where a datagram with a known connection id belongs.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Route {
-    Session(u32),
-    HalfOpen(u32),
-}
-
 /// Who has handshake datagrams to send.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 enum Outgoing {
@@ -92,7 +87,7 @@ pub struct Engine {
     wall: UnixTime,
 
     sessions: Slab<Entry>,
-    routes: BTreeMap<[u8; 8], Route>,
+    routes: Routes,
     /// Sessions with events, each once.
     events: VecDeque<u32>,
     jobs: VecDeque<Job>,
@@ -164,7 +159,7 @@ impl Engine {
             now,
             wall,
             sessions: Slab::new(limits.sessions),
-            routes: BTreeMap::new(),
+            routes: Routes::new(&seed.derive(b"B4AE2-routes-key")),
             events: VecDeque::new(),
             jobs: VecDeque::new(),
             outgoing: BTreeSet::new(),

@@ -101,10 +101,12 @@
 #![forbid(unsafe_code)]
 
 extern crate alloc;
-#[cfg(any(feature = "std", test))]
+#[cfg(any(feature = "std", test, b4ae_constant_time))]
 extern crate std;
 
 mod config;
+#[cfg(b4ae_constant_time)]
+pub mod constant_time;
 mod crypto;
 mod engine;
 mod error;

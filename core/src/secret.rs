@@ -1,4 +1,7 @@
 //! Secrets: wiped on drop, compared in constant time, absent from every print.
+//!
+//! What decides what happens next is no secret any more, since time tells it. Where something computed from secrets
+//! does, [`declassify`] says so: the check of constant time (`constant-time/`) lets nothing else pass.
 
 use alloc::boxed::Box;
 use core::fmt;
@@ -56,7 +59,7 @@ impl<const N: usize> Drop for Secret<N> {
 
 impl<const N: usize> PartialEq for Secret<N> {
     fn eq(&self, other: &Self) -> bool {
-        self.0.as_slice().ct_eq(other.0.as_slice()).into()
+        same(self.expose(), other.expose())
     }
 }
 
@@ -66,4 +69,31 @@ impl<const N: usize> fmt::Debug for Secret<N> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Secret(..)")
     }
+}
+
+/// Whether two strings of bytes are the same, in constant time. That they are or not is known from what follows.
+pub(crate) fn same<const N: usize>(a: &[u8; N], b: &[u8; N]) -> bool {
+    #[cfg(b4ae_leaks)]
+    if !crate::constant_time::leaks::same(a, b) {
+        return false;
+    }
+    verdict(a.as_slice().ct_eq(b.as_slice()).into())
+}
+
+/// The outcome of a comparison, which may decide what follows.
+#[inline]
+pub(crate) fn verdict(outcome: bool) -> bool {
+    let mut byte = [u8::from(outcome)];
+    declassify(&mut byte);
+    byte[0] != 0
+}
+
+/// Lets bytes that were computed from secrets decide what follows, and addresses in memory; the caller says why that
+/// gives nothing away. It changes nothing.
+#[inline]
+pub(crate) fn declassify(bytes: &mut [u8]) {
+    #[cfg(b4ae_constant_time)]
+    crate::constant_time::declassify(bytes);
+    #[cfg(not(b4ae_constant_time))]
+    let _ = bytes;
 }

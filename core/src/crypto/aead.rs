@@ -2,7 +2,7 @@
 
 use chacha20poly1305::{AeadInOut as _, ChaCha20Poly1305, KeyInit as _, Nonce};
 
-use crate::secret::Secret;
+use crate::secret::{Secret, verdict};
 
 /// Length of a tag in bytes.
 pub(crate) const TAG_LEN: usize = 16;
@@ -18,9 +18,17 @@ pub(crate) fn seal(key: &Secret<32>, nonce: &[u8; 12], ad: &[u8], buffer: &mut [
 /// Decrypts `buffer` if the tag is right, and leaves it alone otherwise.
 #[must_use]
 pub(crate) fn open(key: &Secret<32>, nonce: &[u8; 12], ad: &[u8], buffer: &mut [u8], tag: &[u8; TAG_LEN]) -> bool {
-    ChaCha20Poly1305::new(key.expose().into())
-        .decrypt_inout_detached(<&Nonce>::from(nonce), ad, buffer.into(), tag.into())
-        .is_ok()
+    #[cfg(b4ae_leaks)]
+    if !crate::constant_time::leaks::opens(key, nonce, ad, buffer, tag) {
+        return false;
+    }
+    let opened = ChaCha20Poly1305::new(key.expose().into()).decrypt_inout_detached(
+        <&Nonce>::from(nonce),
+        ad,
+        buffer.into(),
+        tag.into(),
+    );
+    verdict(opened.is_ok())
 }
 
 /// The nonce of a key that seals once, or of message `n` under a key that counts (Noise specification, section 12.3).

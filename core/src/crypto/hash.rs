@@ -6,7 +6,7 @@ use blake2::{Blake2b512, Blake2bMac, Digest as _};
 use hmac::SimpleHmac;
 use zeroize::Zeroize as _;
 
-use crate::secret::Secret;
+use crate::secret::{Secret, same};
 
 /// A personalisation: exactly sixteen bytes, so that no two labels can collide by zero padding.
 pub(crate) type Label = [u8; 16];
@@ -69,7 +69,7 @@ pub(crate) fn mac(key: &[u8; 32], label: &Label, parts: &[&[u8]]) -> [u8; 16] {
 /// Compares a [`mac`] in constant time.
 #[must_use]
 pub(crate) fn verify_mac(key: &[u8; 32], label: &Label, parts: &[&[u8]], tag: &[u8; 16]) -> bool {
-    keyed(key, label, parts).verify(tag.into()).is_ok()
+    same(&mac(key, label, parts), tag)
 }
 
 fn keyed(key: &[u8; 32], label: &Label, parts: &[&[u8]]) -> Blake2bMac<U16> {

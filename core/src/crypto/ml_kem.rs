@@ -22,6 +22,15 @@ impl Drop for DecapsulationKey {
     }
 }
 
+/// What of it is secret: `dk_pke` and `z` (FIPS 203, algorithm 16). Between them stand the encapsulation key and its hash.
+#[cfg(b4ae_constant_time)]
+impl DecapsulationKey {
+    pub(crate) fn secret_parts(&mut self) -> [&mut [u8]; 2] {
+        let (dk_pke, rest) = self.0[0..].split_at_mut(1536);
+        [dk_pke, &mut rest[EK_LEN + 32..]]
+    }
+}
+
 /// Keys of the core's own come from seeds; other people's vectors have them expanded (FIPS 203, algorithm 16).
 #[cfg(test)]
 impl DecapsulationKey {

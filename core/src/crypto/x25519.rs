@@ -1,11 +1,10 @@
 //! X25519 (RFC 7748).
 
 use curve25519_dalek::montgomery::MontgomeryPoint;
-use subtle::ConstantTimeEq as _;
 use zeroize::Zeroize as _;
 
 use super::burn_stack;
-use crate::secret::Secret;
+use crate::secret::{Secret, same};
 
 /// The public key of `private`.
 pub(crate) fn public_key(private: &Secret<32>) -> [u8; 32] {
@@ -29,7 +28,7 @@ pub(crate) fn shared_secret(private: &Secret<32>, public: &[u8; 32]) -> Option<S
     let mut shared = Secret::zero();
     multiply(private, public, &mut shared);
     burn_stack::<1024>();
-    let contributory = !bool::from(shared.expose().ct_eq(&[0; 32]));
+    let contributory = !same(shared.expose(), &[0; 32]);
     contributory.then_some(shared)
 }
 

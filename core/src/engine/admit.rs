@@ -360,7 +360,7 @@ impl Engine {
             accepting: false,
             status_due: false,
         }));
-        if self.routes.contains_key(&cid) {
+        if self.routes.get(&cid).is_some() {
             self.drop_half_open(slot);
             return;
         }
@@ -501,7 +501,7 @@ impl Engine {
         self.by_cookie.remove(&half.cookie_id);
         self.outgoing.remove(&Outgoing::HalfOpen(slot));
         if let Some(cid) = half.cid()
-            && self.routes.get(&cid) == Some(&Route::HalfOpen(slot))
+            && self.routes.get(&cid) == Some(Route::HalfOpen(slot))
         {
             self.routes.remove(&cid);
         }

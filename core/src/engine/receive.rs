@@ -18,7 +18,7 @@ impl Engine {
             return;
         };
         let cid: [u8; 8] = *datagram.first_chunk().expect("8 of 1200");
-        match self.routes.get(&cid).copied() {
+        match self.routes.get(&cid) {
             Some(Route::Session(slot)) => self.session_datagram(slot, cid, path, datagram),
             Some(Route::HalfOpen(slot)) => self.finish_fragment(slot, path, datagram),
             None => self.knock(path, datagram),

@@ -95,6 +95,10 @@ impl Inbox {
         if offset >= MESSAGES || len > self.max_message || len > count * DATA_LEN {
             return Err(Violation);
         }
+        #[cfg(b4ae_leaks)]
+        if !crate::constant_time::leaks::is_padded(fragment, data) {
+            return Err(Violation);
+        }
         let offset = usize::try_from(offset).map_err(|_| Violation)?;
         while self.entries.len() <= offset {
             self.entries.push_back(Entry::Unknown);

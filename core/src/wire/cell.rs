@@ -11,7 +11,7 @@
 //! before any key is derived, but for one in 2^16.
 
 use crate::crypto::{aead, stream};
-use crate::secret::Secret;
+use crate::secret::{Secret, declassify, same};
 use crate::transmit::DATAGRAM_LEN;
 
 /// Bytes of a message that a cell carries.
@@ -44,7 +44,7 @@ impl HeaderKeys {
         let a = u64::from_le_bytes(*self.0[8..].first_chunk().expect("8 of 32"));
         let b = u128::from_le_bytes(*self.0[16..].first_chunk().expect("16 of 32"));
         let sum = (u128::from(a) * u128::from(counter)).wrapping_add(b >> 64);
-        // The product is below 2^110; bits 48 to 63 depend on every bit of the counter.
+        // The product is below 2^112; bits 48 to 63 depend on every bit of the counter.
         ((sum >> 48) as u16).to_le_bytes()
     }
 
@@ -88,8 +88,12 @@ pub(crate) fn counter(header_key: &Secret<32>, datagram: &[u8; DATAGRAM_LEN]) ->
     keys.apply(&mut header);
     let mut counter = [0; 8];
     counter[..6].copy_from_slice(&header[..6]);
-    let counter = u64::from_le_bytes(counter);
-    (counter < COUNTER_END && keys.header(counter) == header).then_some(counter)
+    if !same(&keys.header(u64::from_le_bytes(counter)), &header) {
+        return None;
+    }
+    // How far ahead it is shows in how many steps lead to its key.
+    declassify(&mut counter);
+    Some(u64::from_le_bytes(counter)).filter(|&counter| counter < COUNTER_END)
 }
 
 /// Opens cell `counter` in place and returns its text; leaves the datagram alone if it is not authentic.

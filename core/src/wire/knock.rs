@@ -14,7 +14,7 @@ use crate::handshake::cookie::{COOKIE_LEN, Cookie};
 use crate::handshake::message::{HELLO_LEN, Hello, kind};
 use crate::identity::PeerId;
 use crate::random::Stream;
-use crate::secret::Secret;
+use crate::secret::{Secret, declassify};
 use crate::transmit::DATAGRAM_LEN;
 
 const HEADER: core::ops::Range<usize> = 12..12 + HELLO_LEN;
@@ -96,12 +96,15 @@ pub(crate) enum Knock {
 
 /// Verifies `mac1` and reads the header. Touches nothing.
 pub(crate) fn read(keys: &KnockKeys, datagram: &[u8; DATAGRAM_LEN]) -> Option<Knock> {
-    if !keys.mac1.verify(&[&datagram[..HEADER.end]], &datagram[MAC1]) {
+    let mac1 = datagram[MAC1].first_chunk::<16>().expect("16");
+    if !keys.mac1.verify(&[&datagram[..HEADER.end]], mac1) {
         return None;
     }
     let mut header = *datagram[HEADER].first_chunk::<HELLO_LEN>().expect("96");
     let nonce = datagram.first_chunk().expect("12");
     stream::mask(keys.mask.expose(), nonce, &mut [&mut header]);
+    // Whoever could write the MAC knows what is under the mask.
+    declassify(&mut header);
     match header[0] {
         kind::HELLO => Hello::parse(&header).map(Knock::Hello),
         kind::INIT => Some(Knock::Init(InitHeader::from_bytes(&header))),

@@ -11,7 +11,7 @@ use crate::crypto::{aead, hash};
 use crate::handshake::cookie::{COOKIE_LEN, Cookie};
 use crate::handshake::message::kind;
 use crate::random::Stream;
-use crate::secret::Secret;
+use crate::secret::{Secret, declassify};
 use crate::transmit::DATAGRAM_LEN;
 
 const CID: usize = 8;
@@ -117,7 +117,10 @@ pub(crate) fn write_challenge(
 /// Opens a Challenge in place.
 pub(crate) fn read_challenge(key: &Secret<32>, datagram: &mut [u8; DATAGRAM_LEN]) -> Option<Challenge> {
     let body = open(key, CHALLENGE_END, datagram)?;
-    if body[0] != kind::CHALLENGE {
+    let mut kind = [body[0]];
+    // Authentic: no secret from the one who asked for it.
+    declassify(&mut kind);
+    if kind != [kind::CHALLENGE] {
         return None;
     }
     let (cookie, rest) = body[1..].split_first_chunk().expect("96 is enough");
