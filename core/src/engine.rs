@@ -99,9 +99,6 @@ pub struct Engine {
     outgoing: BTreeSet<Outgoing>,
     timers: BTreeSet<(Instant, Timer)>,
     grid: Grid,
-    /// Sessions that own slots, in the order they joined: a place in the table tells when the application took the
-    /// end of an earlier session, and the schedule must not.
-    owners: Vec<u32>,
     /// Low-overhead cells that are due.
     due: VecDeque<(u32, u32, Instant)>,
     shutdown: Option<Shutdown>,
@@ -170,7 +167,6 @@ impl Engine {
             outgoing: BTreeSet::new(),
             timers: BTreeSet::new(),
             grid,
-            owners: Vec::new(),
             due: VecDeque::new(),
             shutdown: None,
             metrics: Metrics::default(),
@@ -317,13 +313,12 @@ impl Engine {
         self.shutdown.is_some() && self.sessions.iter().all(|(_, entry)| entry.ended.is_some() && told(entry))
     }
 
-    /// Counters, as one copy.
+    /// Counters, as one copy. O(1).
     pub fn metrics(&self) -> Metrics {
-        let dials = self.sessions.iter().filter(|(_, entry)| entry.dial.is_some()).count();
-        let links = self.sessions.iter().filter(|(_, entry)| entry.link.is_some()).count();
+        let half_open = u32::try_from(self.half_open.len()).unwrap_or(u32::MAX);
         Metrics {
-            sessions: u32::try_from(links).unwrap_or(u32::MAX),
-            handshakes: u32::try_from(dials + self.half_open.len()).unwrap_or(u32::MAX),
+            // Those of others, besides our own.
+            handshakes: self.metrics.handshakes.saturating_add(half_open),
             slots_skipped: self.grid.skipped(),
             puzzle_bits: self.pressure.bits().max(self.config.puzzle_bits_min),
             ..self.metrics
@@ -349,34 +344,29 @@ impl Engine {
         }
         entry.link = Some(alloc::boxed::Box::new(link));
         self.routes.insert(cid, Route::Session(slot));
-        self.owners.push(slot);
-        if !self.config.traffic.is_constant_rate() {
+        self.metrics.sessions += 1;
+        if self.config.traffic.is_constant_rate() {
+            self.grid.join(slot, self.now);
+        } else {
             self.start_low_overhead(slot, generation);
-        } else if !self.grid.is_running() {
-            self.begin_round();
         }
     }
 
-    /// Begins the next round with the sessions that are there, without those whose time to leave has come.
-    fn begin_round(&mut self) {
-        let now = self.now;
+    /// Constant rate: takes a session out of the schedule if its time to leave has come. It has just had its slot at
+    /// `at`, the last it gets: which slot that is does not depend on when within an earlier period it was closed.
+    fn leave_grid(&mut self, slot: u32, at: Instant) {
         let boundary = self.config.traffic.leave_boundary;
-        // Allocates only when somebody leaves.
-        let mut leaving = Vec::new();
-        for &slot in &self.owners {
-            let Some(link) = self.sessions.get_mut(slot).and_then(|entry| entry.link.as_deref_mut()) else { continue };
-            match link.leaves {
-                Some(at) if at > now => {}
-                Some(_) if link.has_said_farewell() => leaving.push(slot),
-                Some(at) => link.leaves = Some(at + boundary),
-                None => {}
-            }
+        let Some(link) = self.sessions.get_mut(slot).and_then(|entry| entry.link.as_deref_mut()) else { return };
+        let Some(leaves) = link.leaves.filter(|&leaves| leaves <= at) else { return };
+        if link.has_said_farewell() {
+            self.grid.leave(slot);
+            self.unlink(slot);
+        } else {
+            link.leaves = Some(leaves + boundary);
         }
-        leaving.into_iter().for_each(|slot| self.unlink(slot));
-        self.grid.begin_round(self.owners.iter().copied(), now);
     }
 
-    /// Wipes a session's keys and gives up its slots.
+    /// Wipes a session's keys; the grid knows it no more.
     fn unlink(&mut self, slot: u32) {
         let Some(generation) = self.sessions.generation(slot) else { return };
         let Some(entry) = self.sessions.get_mut(slot) else { return };
@@ -392,7 +382,7 @@ impl Engine {
                 self.places.give_back(link.opened_from);
             }
             self.routes.remove(&link.receive_cid);
-            self.owners.retain(|&owner| owner != slot);
+            self.metrics.sessions -= 1;
         }
         self.retire(slot);
     }
@@ -425,6 +415,7 @@ impl Engine {
             return;
         }
         let dial = entry.dial.take();
+        self.metrics.handshakes -= u32::from(dial.is_some());
         entry.end(reason);
         let constant = self.config.traffic.is_constant_rate();
         if let Some(link) = &mut entry.link {
@@ -448,7 +439,7 @@ impl Engine {
     /// Ends everything at once.
     fn drop_all(&mut self) {
         let sessions: Vec<_> = self.sessions.iter().map(|(slot, _)| slot).collect();
-        self.owners.clear();
+        self.grid.clear();
         for slot in sessions {
             self.end_session(slot, CloseReason::Local);
             self.unlink(slot);
@@ -458,7 +449,6 @@ impl Engine {
         self.challenges.clear();
         self.jobs.clear();
         self.due.clear();
-        self.begin_round();
     }
 
     /// Tells a session that was refused room when there is some.

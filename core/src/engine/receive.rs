@@ -102,6 +102,7 @@ impl Engine {
         self.timers.remove(&(dial.timer, Timer::Dial(slot, generation)));
         self.routes.remove(&dial.cid());
         self.outgoing.remove(&super::Outgoing::Session(slot));
+        self.metrics.handshakes -= 1;
         self.metrics.handshakes_completed += 1;
     }
 }
