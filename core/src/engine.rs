@@ -6,6 +6,7 @@ mod receive;
 mod slab;
 mod transmit;
 
+use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::vec::Vec;
 use core::fmt;
@@ -24,6 +25,7 @@ use crate::metrics::Metrics;
 use crate::mode::Mode;
 use crate::random::{Random, Seed};
 use crate::scheduler::Grid;
+use crate::session::chain::Workspace;
 use crate::session::entry::Entry;
 use crate::session::link::{Link, Side};
 use crate::session::{MessageId, Session, SessionId};
@@ -92,6 +94,8 @@ pub struct Engine {
     wall: UnixTime,
 
     sessions: Slab<Entry>,
+    /// Keys of the cell that is being sealed or opened.
+    work: Workspace,
     routes: BTreeMap<[u8; 8], Route>,
     /// Sessions with events, each once.
     events: VecDeque<u32>,
@@ -161,6 +165,7 @@ impl Engine {
             now,
             wall,
             sessions: Slab::new(limits.sessions),
+            work: Workspace::new(),
             routes: BTreeMap::new(),
             events: VecDeque::new(),
             jobs: VecDeque::new(),
@@ -335,14 +340,14 @@ impl Engine {
     }
 
     /// Gives keys to a session, and slots from the next round on.
-    fn join(&mut self, slot: u32, link: Link) {
+    fn join(&mut self, slot: u32, link: Box<Link>) {
         let cid = link.receive_cid;
         let Some(generation) = self.sessions.generation(slot) else { return };
         let Some(entry) = self.sessions.get_mut(slot) else { return };
         if link.side == Side::Responder {
             self.places.take(link.opened_from);
         }
-        entry.link = Some(alloc::boxed::Box::new(link));
+        entry.link = Some(link);
         self.routes.insert(cid, Route::Session(slot));
         self.metrics.sessions += 1;
         if self.config.traffic.is_constant_rate() {
@@ -355,6 +360,8 @@ impl Engine {
     /// Constant rate: takes a session out of the schedule if its time to leave has come. It has just had its slot at
     /// `at`, the last it gets: which slot that is does not depend on when within an earlier period it was closed.
     fn leave_grid(&mut self, slot: u32, at: Instant) {
+        #[cfg(b4ae_mutants)]
+        let at = self.mutant_leave_time(at);
         let boundary = self.config.traffic.leave_boundary;
         let Some(link) = self.sessions.get_mut(slot).and_then(|entry| entry.link.as_deref_mut()) else { return };
         let Some(leaves) = link.leaves.filter(|&leaves| leaves <= at) else { return };
@@ -484,11 +491,17 @@ impl Engine {
 
     /// Begins a session whose keys came from elsewhere than a handshake.
     #[cfg(fuzzing)]
-    pub(crate) fn open_known_link(&mut self, entry: Entry, link: Link) -> Option<SessionId> {
+    pub(crate) fn open_known_link(&mut self, entry: Entry, link: Box<Link>) -> Option<SessionId> {
         let (slot, generation) = self.sessions.insert(entry).ok()?;
         self.join(slot, link);
         self.list(slot);
         Some(SessionId { slot, generation })
+    }
+
+    /// A session's keys, and room to use them.
+    #[cfg(fuzzing)]
+    pub(crate) fn known_link(&mut self, id: SessionId) -> Option<(&mut Link, &mut Workspace)> {
+        Some((self.sessions.named(id.slot, id.generation)?.link.as_deref_mut()?, &mut self.work))
     }
 
     /// A handshake of another's, the first there is.
@@ -505,6 +518,11 @@ impl Engine {
     #[cfg(b4ae_mutants)]
     pub(crate) fn slot_entry(&self, slot: u32) -> Option<&Entry> {
         self.sessions.get(slot)
+    }
+
+    #[cfg(b4ae_mutants)]
+    pub(crate) fn draw_once_more(&mut self) {
+        self.grid.draw_once_more();
     }
 
     #[cfg(b4ae_mutants)]

@@ -146,6 +146,11 @@ impl Grid {
         Some(self.owners[self.waiting])
     }
 
+    #[cfg(b4ae_mutants)]
+    pub(crate) fn draw_once_more(&mut self) {
+        self.permutation.below(2);
+    }
+
     /// Passes over the slots whose successor is due already: sent now, they would be a burst, and its length would
     /// tell how long the driver was away. The owners of those of this round are drawn, so that the others' do not
     /// depend on how late the driver was; of later rounds that passed whole, nothing is left to depend on it.

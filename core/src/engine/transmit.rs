@@ -69,6 +69,8 @@ impl Engine {
 
     fn seal_slot(&mut self, owner: u32, due: Instant, out: &mut [u8; DATAGRAM_LEN]) -> Option<Transmit> {
         #[cfg(b4ae_mutants)]
+        self.mutant_draw(owner);
+        #[cfg(b4ae_mutants)]
         let owner = self.mutant_owner(owner)?;
         self.seal(owner, due, out)
     }
@@ -114,7 +116,7 @@ impl Engine {
             Some((fragment, data)) => cell::write(text, &control, Some(&fragment), data),
             None => cell::write(text, &control, None, &[]),
         }
-        link.seal(out);
+        link.seal(&mut self.work, out);
         self.metrics.retransmissions += entry.queue.retransmissions - sent_again;
         link.say_farewell();
 
