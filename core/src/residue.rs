@@ -249,7 +249,7 @@ fn a_copy_left_on_the_heap_is_found() {
 
 const PAINT: u8 = 0xa5;
 /// Bytes of stack that are painted, and how much of it is the reader's, who comes after.
-const REACH: usize = 1 << 16;
+const REACH: usize = 1 << 14;
 const READER: usize = 1 << 13;
 
 #[inline(never)]
