@@ -7,6 +7,7 @@ pub(crate) mod routes;
 mod slab;
 mod transmit;
 
+use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::vec::Vec;
 use core::fmt;
@@ -26,6 +27,7 @@ use crate::metrics::Metrics;
 use crate::mode::Mode;
 use crate::random::{Random, Seed};
 use crate::scheduler::Grid;
+use crate::session::chain::Workspace;
 use crate::session::entry::Entry;
 use crate::session::link::{Link, Side};
 use crate::session::{MessageId, Session, SessionId};
@@ -87,6 +89,8 @@ pub struct Engine {
     wall: UnixTime,
 
     sessions: Slab<Entry>,
+    /// Keys of the cell that is being sealed or opened.
+    work: Workspace,
     routes: Routes,
     /// Sessions with events, each once.
     events: VecDeque<u32>,
@@ -94,9 +98,6 @@ pub struct Engine {
     outgoing: BTreeSet<Outgoing>,
     timers: BTreeSet<(Instant, Timer)>,
     grid: Grid,
-    /// Sessions that own slots, in the order they joined: a place in the table tells when the application took the
-    /// end of an earlier session, and the schedule must not.
-    owners: Vec<u32>,
     /// Low-overhead cells that are due.
     due: VecDeque<(u32, u32, Instant)>,
     shutdown: Option<Shutdown>,
@@ -159,13 +160,13 @@ impl Engine {
             now,
             wall,
             sessions: Slab::new(limits.sessions),
+            work: Workspace::new(),
             routes: Routes::new(&seed.derive(b"B4AE2-routes-key")),
             events: VecDeque::new(),
             jobs: VecDeque::new(),
             outgoing: BTreeSet::new(),
             timers: BTreeSet::new(),
             grid,
-            owners: Vec::new(),
             due: VecDeque::new(),
             shutdown: None,
             metrics: Metrics::default(),
@@ -312,13 +313,12 @@ impl Engine {
         self.shutdown.is_some() && self.sessions.iter().all(|(_, entry)| entry.ended.is_some() && told(entry))
     }
 
-    /// Counters, as one copy.
+    /// Counters, as one copy. O(1).
     pub fn metrics(&self) -> Metrics {
-        let dials = self.sessions.iter().filter(|(_, entry)| entry.dial.is_some()).count();
-        let links = self.sessions.iter().filter(|(_, entry)| entry.link.is_some()).count();
+        let half_open = u32::try_from(self.half_open.len()).unwrap_or(u32::MAX);
         Metrics {
-            sessions: u32::try_from(links).unwrap_or(u32::MAX),
-            handshakes: u32::try_from(dials + self.half_open.len()).unwrap_or(u32::MAX),
+            // Those of others, besides our own.
+            handshakes: self.metrics.handshakes.saturating_add(half_open),
             slots_skipped: self.grid.skipped(),
             puzzle_bits: self.pressure.bits().max(self.config.puzzle_bits_min),
             ..self.metrics
@@ -335,43 +335,40 @@ impl Engine {
     }
 
     /// Gives keys to a session, and slots from the next round on.
-    fn join(&mut self, slot: u32, link: Link) {
+    fn join(&mut self, slot: u32, link: Box<Link>) {
         let cid = link.receive_cid;
         let Some(generation) = self.sessions.generation(slot) else { return };
         let Some(entry) = self.sessions.get_mut(slot) else { return };
         if link.side == Side::Responder {
             self.places.take(link.opened_from);
         }
-        entry.link = Some(alloc::boxed::Box::new(link));
+        entry.link = Some(link);
         self.routes.insert(cid, Route::Session(slot));
-        self.owners.push(slot);
-        if !self.config.traffic.is_constant_rate() {
+        self.metrics.sessions += 1;
+        if self.config.traffic.is_constant_rate() {
+            self.grid.join(slot, self.now);
+        } else {
             self.start_low_overhead(slot, generation);
-        } else if !self.grid.is_running() {
-            self.begin_round();
         }
     }
 
-    /// Begins the next round with the sessions that are there, without those whose time to leave has come.
-    fn begin_round(&mut self) {
-        let now = self.now;
+    /// Constant rate: takes a session out of the schedule if its time to leave has come. It has just had its slot at
+    /// `at`, the last it gets: which slot that is does not depend on when within an earlier period it was closed.
+    fn leave_grid(&mut self, slot: u32, at: Instant) {
+        #[cfg(b4ae_mutants)]
+        let at = self.mutant_leave_time(at);
         let boundary = self.config.traffic.leave_boundary;
-        // Allocates only when somebody leaves.
-        let mut leaving = Vec::new();
-        for &slot in &self.owners {
-            let Some(link) = self.sessions.get_mut(slot).and_then(|entry| entry.link.as_deref_mut()) else { continue };
-            match link.leaves {
-                Some(at) if at > now => {}
-                Some(_) if link.has_said_farewell() => leaving.push(slot),
-                Some(at) => link.leaves = Some(at + boundary),
-                None => {}
-            }
+        let Some(link) = self.sessions.get_mut(slot).and_then(|entry| entry.link.as_deref_mut()) else { return };
+        let Some(leaves) = link.leaves.filter(|&leaves| leaves <= at) else { return };
+        if link.has_said_farewell() {
+            self.grid.leave(slot);
+            self.unlink(slot);
+        } else {
+            link.leaves = Some(leaves + boundary);
         }
-        leaving.into_iter().for_each(|slot| self.unlink(slot));
-        self.grid.begin_round(self.owners.iter().copied(), now);
     }
 
-    /// Wipes a session's keys and gives up its slots.
+    /// Wipes a session's keys; the grid knows it no more.
     fn unlink(&mut self, slot: u32) {
         let Some(generation) = self.sessions.generation(slot) else { return };
         let Some(entry) = self.sessions.get_mut(slot) else { return };
@@ -387,7 +384,7 @@ impl Engine {
                 self.places.give_back(link.opened_from);
             }
             self.routes.remove(&link.receive_cid);
-            self.owners.retain(|&owner| owner != slot);
+            self.metrics.sessions -= 1;
         }
         self.retire(slot);
     }
@@ -420,6 +417,7 @@ impl Engine {
             return;
         }
         let dial = entry.dial.take();
+        self.metrics.handshakes -= u32::from(dial.is_some());
         entry.end(reason);
         let constant = self.config.traffic.is_constant_rate();
         if let Some(link) = &mut entry.link {
@@ -443,7 +441,7 @@ impl Engine {
     /// Ends everything at once.
     fn drop_all(&mut self) {
         let sessions: Vec<_> = self.sessions.iter().map(|(slot, _)| slot).collect();
-        self.owners.clear();
+        self.grid.clear();
         for slot in sessions {
             self.end_session(slot, CloseReason::Local);
             self.unlink(slot);
@@ -453,7 +451,6 @@ impl Engine {
         self.challenges.clear();
         self.jobs.clear();
         self.due.clear();
-        self.begin_round();
     }
 
     /// Tells a session that was refused room when there is some.
@@ -489,11 +486,17 @@ impl Engine {
 
     /// Begins a session whose keys came from elsewhere than a handshake.
     #[cfg(fuzzing)]
-    pub(crate) fn open_known_link(&mut self, entry: Entry, link: Link) -> Option<SessionId> {
+    pub(crate) fn open_known_link(&mut self, entry: Entry, link: Box<Link>) -> Option<SessionId> {
         let (slot, generation) = self.sessions.insert(entry).ok()?;
         self.join(slot, link);
         self.list(slot);
         Some(SessionId { slot, generation })
+    }
+
+    /// A session's keys, and room to use them.
+    #[cfg(fuzzing)]
+    pub(crate) fn known_link(&mut self, id: SessionId) -> Option<(&mut Link, &mut Workspace)> {
+        Some((self.sessions.named(id.slot, id.generation)?.link.as_deref_mut()?, &mut self.work))
     }
 
     /// A handshake of another's, the first there is.
@@ -510,6 +513,11 @@ impl Engine {
     #[cfg(b4ae_mutants)]
     pub(crate) fn slot_entry(&self, slot: u32) -> Option<&Entry> {
         self.sessions.get(slot)
+    }
+
+    #[cfg(b4ae_mutants)]
+    pub(crate) fn draw_once_more(&mut self) {
+        self.grid.draw_once_more();
     }
 
     #[cfg(b4ae_mutants)]

@@ -43,14 +43,16 @@ impl Engine {
         self.session(id).ok()?;
         let mut out = [0; DATAGRAM_LEN];
         *cell::text_mut(&mut out) = *text;
-        self.entry_mut(id).link.as_mut()?.seal(&mut out);
+        let (link, work) = self.known_link(id)?;
+        link.seal(work, &mut out);
         Some(out)
     }
 
     /// The plaintext of a cell that the session's peer sent.
     pub fn open_text(&mut self, id: SessionId, datagram: &[u8; DATAGRAM_LEN]) -> Option<[u8; TEXT_LEN]> {
         self.session(id).ok()?;
-        self.entry_mut(id).link.as_mut()?.open(&mut { *datagram }).ok().map(|(_, text)| *text)
+        let (link, work) = self.known_link(id)?;
+        link.open(work, &mut { *datagram }).ok().map(|(_, text)| *text)
     }
 
     /// Seals a Finish fragment of the handshake that this session began.

@@ -2,6 +2,7 @@
 //! `--cfg b4ae_mutants`.
 
 use crate::engine::Engine;
+use crate::time::Instant;
 
 /// A way to break the wire rule.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -18,17 +19,23 @@ pub enum Mutant {
     LongerCell,
     /// A slot whose owner has nothing to say goes to a session that has.
     LendIdleSlots,
+    /// A slot that carries a message takes one draw more, so that the owners of later ones follow from what is said.
+    DrawOnPayload,
+    /// A session that was closed leaves once its peer has been told, and not at the boundary.
+    LeaveAtOnce,
 }
 
 impl Mutant {
     /// All of them.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 8] = [
         Self::FifoOwner,
         Self::WorkConserving,
         Self::BurstCatchUp,
         Self::WakeOnSend,
         Self::LongerCell,
         Self::LendIdleSlots,
+        Self::DrawOnPayload,
+        Self::LeaveAtOnce,
     ];
 }
 
@@ -54,6 +61,19 @@ impl Engine {
             link.is_some_and(|link| link.cells_sent < 100)
         };
         (!self.is(Mutant::WorkConserving) || wants(owner) || young()).then_some(owner)
+    }
+
+    /// Draws for the slot of `owner` what no slot should.
+    pub(crate) fn mutant_draw(&mut self, owner: u32) {
+        let wants = self.slot_entry(owner).is_some_and(|entry| entry.queue.wants_slot(self.now()));
+        if self.is(Mutant::DrawOnPayload) && wants {
+            self.draw_once_more();
+        }
+    }
+
+    /// When a session that has just had its slot at `at` thinks that it is.
+    pub(crate) fn mutant_leave_time(&self, at: Instant) -> Instant {
+        if self.is(Mutant::LeaveAtOnce) { Instant::LAST } else { at }
     }
 
     /// The length of the cell that is about to be sealed for `slot`.

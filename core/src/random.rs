@@ -43,11 +43,8 @@ impl Stream {
     pub(crate) fn fill(&mut self, mut out: &mut [u8]) {
         while !out.is_empty() {
             if self.used == 512 {
-                stream::keystream(self.key.expose(), &[0; 12], self.block.as_mut());
+                self.refill_leaving_traces();
                 burn_stack::<256>();
-                self.key.as_mut().copy_from_slice(&self.block.expose()[..32]);
-                self.block.as_mut()[..32].zeroize();
-                self.used = 32;
             }
             let take = out.len().min(512 - self.used);
             let from = &mut self.block.as_mut()[self.used..self.used + take];
@@ -57,6 +54,14 @@ impl Stream {
             self.used += take;
             out = later;
         }
+    }
+
+    #[inline(never)]
+    fn refill_leaving_traces(&mut self) {
+        stream::keystream(self.key.expose(), &[0; 12], self.block.as_mut());
+        self.key.as_mut().copy_from_slice(&self.block.expose()[..32]);
+        self.block.as_mut()[..32].zeroize();
+        self.used = 32;
     }
 
     pub(crate) fn bytes<const N: usize>(&mut self) -> [u8; N] {

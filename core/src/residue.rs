@@ -9,13 +9,20 @@ use std::string::String;
 use std::vec::Vec;
 use std::{format, vec};
 
+use crate::crypto::burn_stack;
+use crate::handshake::transcript::Transcript;
 use crate::job::{Job, Outcome, Work};
+use crate::mode::Mode;
+use crate::session::chain::{SendChain, Workspace};
+use crate::session::link::{CELL_STACK, Link, Side};
 use crate::{
     Accept, Config, DATAGRAM_LEN, Engine, Event, Identity, Instant, ModePolicy, Path, SecretIdentity, Seed, SessionId,
     Traffic, TxBuf, UnixTime,
 };
 
 const MASK: u8 = 0x5a;
+/// Cells of each direction whose keys are looked for.
+const CELLS: u64 = 4;
 
 /// Half a secret, masked.
 struct Needle {
@@ -152,6 +159,15 @@ impl Pair {
         for (name, keys) in [("i2r", &secrets.i2r), ("r2i", &secrets.r2i)] {
             // The chain has moved on from its first key once a cell has left.
             self.ephemeral.add(&format!("the first {name} chain key"), keys.chain.expose());
+            let (mut chain, mut work) = (SendChain::empty(), Workspace::new());
+            chain.begin(&keys.chain);
+            for cell in 0..CELLS {
+                chain.next(&mut work);
+                self.ephemeral.add(&format!("the key of {name} cell {cell}"), work.key().expose());
+            }
+            work.wipe();
+            drop(chain);
+            burn_stack::<2048>();
             self.session.add(&format!("the {name} header key"), keys.header.expose());
         }
     }
@@ -229,4 +245,69 @@ fn a_copy_left_on_the_heap_is_found() {
     needles.add("planted", &planted);
     assert_eq!(needles.found(), ["planted[0..]", "planted[16..]"]);
     drop(planted);
+}
+
+const PAINT: u8 = 0xa5;
+/// Bytes of stack that are painted, and how much of it is the reader's, who comes after.
+const REACH: usize = 1 << 14;
+const READER: usize = 1 << 13;
+
+#[inline(never)]
+fn paint_stack() {
+    let paint = [core::hint::black_box(PAINT); REACH];
+    core::hint::black_box(&paint);
+}
+
+#[inline(never)]
+fn below_the_reader(work: impl FnOnce()) {
+    let reader = [PAINT; READER];
+    core::hint::black_box(&reader);
+    work();
+    core::hint::black_box(&reader);
+}
+
+/// What a call of `work` leaves on the stack, painted before.
+#[inline(never)]
+fn stack_after(memory: &File, work: impl FnOnce()) -> Vec<u8> {
+    let mut stack = vec![0; REACH - READER];
+    let here = 0_u8;
+    let top = core::ptr::from_ref(core::hint::black_box(&here)).addr() as u64;
+    paint_stack();
+    below_the_reader(work);
+    memory.read_exact_at(&mut stack, top - REACH as u64).unwrap();
+    stack
+}
+
+/// Asserts that nothing was written to below what was overwritten in the end, but for the return address of the call
+/// that overwrote it.
+fn assert_overwritten(what: &str, stack: &[u8]) {
+    let deepest = stack.iter().position(|&byte| byte != PAINT).unwrap();
+    let overwritten = (0..64).any(|n| stack[deepest + n..][..CELL_STACK * 8].iter().all(|&byte| byte == 0));
+    assert!(overwritten, "{what} goes {} bytes deep, and not all of it is overwritten", stack.len() - deepest);
+}
+
+#[test]
+fn a_cell_is_overwritten_as_deep_as_it_goes() {
+    let memory = File::open("/proc/self/mem").unwrap();
+    let limits = crate::Limits::default();
+    let link = |side| {
+        let secrets = Transcript::new(&[b"known"]).finish(Mode::A);
+        Link::new(secrets, side, path(1), &limits, Instant::ORIGIN)
+    };
+    let (mut sender, mut receiver) = (link(Side::Initiator), link(Side::Responder));
+    let (mut work, mut cell) = (Workspace::new(), [0; DATAGRAM_LEN]);
+    // Past the turn of a generation.
+    for counter in 0..300 {
+        let stack = stack_after(&memory, || sender.seal(&mut work, &mut cell));
+        assert_overwritten("sealing", &stack);
+        let mut forged = cell;
+        let stack = stack_after(&memory, || {
+            let opened = receiver.open(&mut work, &mut cell).map(|(counter, _)| counter);
+            assert_eq!(opened, Ok(counter));
+        });
+        assert_overwritten("opening", &stack);
+        forged[500] ^= 1;
+        let stack = stack_after(&memory, || assert!(receiver.open(&mut work, &mut forged).is_err()));
+        assert_overwritten("refusing", &stack);
+    }
 }

@@ -51,6 +51,34 @@ impl<const N: usize> Secret<N> {
     }
 }
 
+/// `N` secret bytes that stand within a larger value, so that what is used together lies together. They are written only
+/// once that value is where it stays: a move would leave a copy behind that nobody would wipe.
+pub(crate) struct InPlace<const N: usize>([u8; N]);
+
+impl<const N: usize> InPlace<N> {
+    pub(crate) fn zero() -> Self {
+        Self([0; N])
+    }
+
+    pub(crate) fn expose(&self) -> &[u8; N] {
+        &self.0
+    }
+
+    pub(crate) fn as_mut(&mut self) -> &mut [u8; N] {
+        &mut self.0
+    }
+
+    pub(crate) fn wipe(&mut self) {
+        self.0.as_mut_slice().zeroize();
+    }
+}
+
+impl<const N: usize> Drop for InPlace<N> {
+    fn drop(&mut self) {
+        self.wipe();
+    }
+}
+
 impl<const N: usize> Drop for Secret<N> {
     fn drop(&mut self) {
         self.0.as_mut_slice().zeroize();

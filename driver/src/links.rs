@@ -159,7 +159,7 @@ impl Links {
     }
 
     fn take(&mut self, engine: &Engine, now: Instant) -> Found {
-        // Counting walks over all sessions: not in every turn.
+        // For their readers ten times a second is often enough: not a copy in every turn.
         let metrics = (now >= self.metrics_due).then(|| engine.metrics());
         let Some(mut state) = try_lock(&self.mailbox.state) else { return Found { look: Look::Locked, stop: None } };
         if let Some(metrics) = metrics {

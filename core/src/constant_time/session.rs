@@ -1,5 +1,8 @@
 //! An open session: keys, cells, messages; and the ids by which its datagrams are found.
 
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+
 use super::handshake::FROM;
 use super::{Case, classify, declassify, flipped, opened, secret};
 use crate::config::Limits;
@@ -7,7 +10,7 @@ use crate::engine::routes::{Route, Routes};
 use crate::handshake::transcript::Transcript;
 use crate::mode::Mode;
 use crate::secret::Secret;
-use crate::session::chain::{ReceiveChain, SendChain, Unusable};
+use crate::session::chain::{ReceiveChain, SendChain, Unusable, Workspace};
 use crate::session::inbox::Inbox;
 use crate::session::link::{Link, Side};
 use crate::session::queue::SendQueue;
@@ -25,16 +28,20 @@ pub(super) const CASES: &[Case] = &[
 
 fn chains() -> u64 {
     let root = secret(1);
-    let (mut send, mut receive) = (SendChain::new(&root), ReceiveChain::new(&root, 64));
-    let keys: alloc::vec::Vec<Secret<32>> = (0..600).map(|_| send.next().1.duplicate()).collect();
+    let (mut send, mut receive, mut work) = (SendChain::empty(), ReceiveChain::empty(64), Workspace::new());
+    send.begin(&root);
+    receive.begin(&root);
+    let mut next = || {
+        send.next(&mut work);
+        work.key().duplicate()
+    };
+    let keys: Vec<Secret<32>> = (0..600).map(|_| next()).collect();
     for counter in [0, 5, 3, 300, 299, 599] {
-        assert!(
-            receive.peek(counter).is_ok_and(|key| opened(key) == opened(&keys[counter as usize])),
-            "the sender's key"
-        );
-        receive.commit(counter);
+        assert!(receive.peek(counter, &mut work).is_ok(), "a key that is there");
+        assert!(opened(work.key()) == opened(&keys[counter as usize]), "the sender's key");
+        receive.commit(counter, &mut work);
     }
-    assert_eq!(receive.peek(3).err(), Some(Unusable::Replayed), "a key that is gone");
+    assert_eq!(receive.peek(3, &mut work).err(), Some(Unusable::Replayed), "a key that is gone");
     0
 }
 
@@ -43,18 +50,18 @@ const HEADER: usize = 8;
 pub(super) const TAG: usize = DATAGRAM_LEN - 16;
 
 fn cell() -> u64 {
-    let (header_key, key) = (secret(1), secret(2));
+    let (header_key, key) = (secret::<32>(1), secret(2));
     let mut datagram = [0; DATAGRAM_LEN];
     classify(cell::text_mut(&mut datagram));
-    cell::seal(&[2; 8], 77, &header_key, &key, &mut datagram);
+    cell::seal(&[2; 8], 77, header_key.expose(), &key, &mut datagram);
     declassify(&mut datagram);
     // Each bit of the counter and of the check.
     for bit in 0..64 {
         let mut edited = datagram;
         edited[HEADER + bit / 8] ^= 1 << (bit % 8);
-        assert_eq!(cell::counter(&header_key, &edited), None, "an edited header");
+        assert_eq!(cell::counter(header_key.expose(), &edited), None, "an edited header");
     }
-    assert_eq!(cell::counter(&header_key, &datagram), Some(77), "its own counter");
+    assert_eq!(cell::counter(header_key.expose(), &datagram), Some(77), "its own counter");
     for at in [16, TAG, TAG + 7, TAG + 15] {
         assert!(cell::open(77, &key, &mut flipped(datagram, at)).is_none(), "an edited cell");
     }
@@ -62,7 +69,7 @@ fn cell() -> u64 {
     5
 }
 
-fn links() -> [Link; 2] {
+fn links() -> [Box<Link>; 2] {
     let mut transcript = Transcript::new(&[b"known"]);
     transcript.mix_key(&secret(1));
     [Side::Initiator, Side::Responder].map(|side| {
@@ -72,7 +79,7 @@ fn links() -> [Link; 2] {
 }
 
 fn session() -> u64 {
-    let [mut sender, mut receiver] = links();
+    let ([mut sender, mut receiver], mut work) = (links(), Workspace::new());
     let fragment = Fragment { message: 0, unordered: false, index: 0, count: 1, len: 5 };
     let mut data = *b"hello";
     classify(&mut data);
@@ -81,15 +88,15 @@ fn session() -> u64 {
         let mut datagram = [0; DATAGRAM_LEN];
         let control = Control { path_challenge: Some([3; 8]), ..Control::default() };
         cell::write(cell::text_mut(&mut datagram), &control, fragment.as_ref(), fragment.map_or(&[], |_| &data));
-        sender.seal(&mut datagram);
+        sender.seal(&mut work, &mut datagram);
         declassify(&mut datagram);
         for at in [HEADER, HEADER + 6, TAG] {
-            assert!(receiver.open(&mut flipped(datagram, at)).is_err(), "an edited cell");
+            assert!(receiver.open(&mut work, &mut flipped(datagram, at)).is_err(), "an edited cell");
         }
         let mut opened = datagram;
-        let Ok((_, text)) = receiver.open(&mut opened) else { panic!("a cell") };
+        let Ok((_, text)) = receiver.open(&mut work, &mut opened) else { panic!("a cell") };
         let mut text: [u8; TEXT_LEN] = *text;
-        assert!(receiver.open(&mut { datagram }).is_err(), "a cell a second time");
+        assert!(receiver.open(&mut work, &mut { datagram }).is_err(), "a cell a second time");
         // What the peer acknowledges and which part of which message it sends decides what the receiver does, and
         // nothing is sent because of it; a message's bytes decide nothing.
         declassify(&mut text[..TEXT_LEN - DATA_LEN]);

@@ -51,14 +51,13 @@ pub(crate) fn prf(key: &[u8; 32], label: &Label, parts: &[&[u8]]) -> Secret<32> 
 
 /// A PRF with two outputs, in one compression: BLAKE2b-512 keyed with `state` over the empty message. The first half
 /// replaces `state`, the second is written to `out`. In place, since this is what a session does for every cell.
-pub(crate) fn step(state: &mut Secret<32>, label: &Label, out: &mut Secret<32>) {
-    let mac =
-        Blake2bMac::<U64>::new_with_salt_and_personal(Some(state.expose()), b"", label).expect("lengths are static");
+pub(crate) fn step(state: &mut [u8; 32], label: &Label, out: &mut [u8; 32]) {
+    let mac = Blake2bMac::<U64>::new_with_salt_and_personal(Some(state), b"", label).expect("lengths are static");
     let mut both = [0; 64];
     mac.finalize_into((&mut both).into());
-    state.as_mut().copy_from_slice(&both[..32]);
-    out.as_mut().copy_from_slice(&both[32..]);
-    both.zeroize();
+    state.copy_from_slice(&both[..32]);
+    out.copy_from_slice(&both[32..]);
+    both.as_mut_slice().zeroize();
 }
 
 /// A 128-bit MAC: BLAKE2b with 16 bytes out, keyed with `key`, personalised with `label`.
@@ -139,7 +138,7 @@ mod tests {
     #[test]
     fn a_step_is_the_two_halves_of_one_hash() {
         let (mut first, mut second) = (Secret::new(counting()), Secret::zero());
-        step(&mut first, b"B4AE2-cell-key..", &mut second);
+        step(first.as_mut(), b"B4AE2-cell-key..", second.as_mut());
         assert_eq!(HEXLOWER.encode(first.expose()), "39576449ec3f3d9475275405a0c5274d020cd7aefeb6e295da12263badd0a656");
         assert_eq!(
             HEXLOWER.encode(second.expose()),

@@ -190,6 +190,7 @@ impl Engine {
         let mut entry = Entry::new(*peer, &self.config.limits);
         entry.dial = Some(Box::new(dial));
         let (slot, generation) = self.sessions.insert(entry).map_err(|_| ConnectError::Full)?;
+        self.metrics.handshakes += 1;
         self.routes.insert(cid, Route::Session(slot));
         self.timers.insert((timer, Timer::Dial(slot, generation)));
         self.outgoing.insert(Outgoing::Session(slot));

@@ -28,7 +28,7 @@ impl Engine {
     fn session_datagram(&mut self, slot: u32, cid: [u8; 8], path: Path, datagram: &mut [u8; DATAGRAM_LEN]) {
         let Some(entry) = self.sessions.get_mut(slot) else { return };
         match &mut entry.link {
-            Some(link) if link.receive_cid == cid => match link.open(datagram) {
+            Some(link) if link.receive_cid == cid => match link.open(&mut self.work, datagram) {
                 Ok((counter, text)) => match cell::read(text) {
                     Some((control, fragment)) => self.opened(slot, path, counter, &control, fragment),
                     None => self.metrics.drops.protocol += 1,
@@ -102,6 +102,7 @@ impl Engine {
         self.timers.remove(&(dial.timer, Timer::Dial(slot, generation)));
         self.routes.remove(&dial.cid());
         self.outgoing.remove(&super::Outgoing::Session(slot));
+        self.metrics.handshakes -= 1;
         self.metrics.handshakes_completed += 1;
     }
 }

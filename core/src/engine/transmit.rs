@@ -57,19 +57,22 @@ impl Engine {
                 return Some(cell);
             }
         }
-        loop {
-            match self.grid.step() {
-                Step::Wait => return None,
-                Step::Round => self.begin_round(),
-                Step::Slot(owner, due) => {
-                    #[cfg(b4ae_mutants)]
-                    let Some(owner) = self.mutant_owner(owner) else { continue };
-                    if let Some(cell) = self.seal(owner, due, out) {
-                        return Some(cell);
-                    }
-                }
+        while let Step::Slot(owner, due) = self.grid.step() {
+            let cell = self.seal_slot(owner, due, out);
+            self.leave_grid(owner, due.max(self.now));
+            if cell.is_some() {
+                return cell;
             }
         }
+        None
+    }
+
+    fn seal_slot(&mut self, owner: u32, due: Instant, out: &mut [u8; DATAGRAM_LEN]) -> Option<Transmit> {
+        #[cfg(b4ae_mutants)]
+        self.mutant_draw(owner);
+        #[cfg(b4ae_mutants)]
+        let owner = self.mutant_owner(owner)?;
+        self.seal(owner, due, out)
     }
 
     /// Seals the next cell of the session: payload if it may and has any, else cover. The same work either way, and
@@ -113,7 +116,7 @@ impl Engine {
             Some((fragment, data)) => cell::write(text, &control, Some(&fragment), data),
             None => cell::write(text, &control, None, &[]),
         }
-        link.seal(out);
+        link.seal(&mut self.work, out);
         self.metrics.retransmissions += entry.queue.retransmissions - sent_again;
         link.say_farewell();
 

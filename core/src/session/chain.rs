@@ -9,37 +9,42 @@ use alloc::vec;
 use zeroize::Zeroize;
 
 use crate::crypto::hash;
-use crate::secret::Secret;
+use crate::secret::{InPlace, Secret};
 
 const GENERATION: u64 = 256;
 /// How many generations ahead of the last cell a cell may be: a million cells, at a cost of under a millisecond.
 const MAX_SKIP: u64 = 4096;
 
-/// A place in the chain: the key of the next generation, and the state within this one.
+/// A place in the chain: the state within this generation, and the key of the next.
+#[repr(C)]
 struct Position {
-    next_generation: Secret<32>,
-    cell: Secret<32>,
     /// The counter of the next key.
     counter: u64,
+    cell: InPlace<32>,
+    next_generation: InPlace<32>,
 }
 
 impl Position {
-    fn new(generation: &Secret<32>) -> Self {
-        let mut this = Self { next_generation: generation.duplicate(), cell: Secret::zero(), counter: 0 };
-        this.turn();
-        this
+    /// Room for a position, to be written where it stays.
+    fn empty() -> Self {
+        Self { counter: 0, cell: InPlace::zero(), next_generation: InPlace::zero() }
+    }
+
+    fn begin(&mut self, generation: &Secret<32>) {
+        self.next_generation.as_mut().copy_from_slice(generation.expose());
+        self.turn();
     }
 
     /// Becomes what `other` is, where it stands: no key leaves its place.
     fn assign(&mut self, other: &Self) {
-        *self.next_generation.as_mut() = *other.next_generation.expose();
-        *self.cell.as_mut() = *other.cell.expose();
+        self.next_generation.as_mut().copy_from_slice(other.next_generation.expose());
+        self.cell.as_mut().copy_from_slice(other.cell.expose());
         self.counter = other.counter;
     }
 
     /// Writes the key of the next cell.
     fn next(&mut self, key: &mut Secret<32>) {
-        hash::step(&mut self.cell, b"B4AE2-cell-key..", key);
+        hash::step(self.cell.as_mut(), b"B4AE2-cell-key..", key.as_mut());
         self.counter += 1;
         if self.counter.is_multiple_of(GENERATION) {
             self.turn();
@@ -47,7 +52,7 @@ impl Position {
     }
 
     fn turn(&mut self) {
-        hash::step(&mut self.next_generation, b"B4AE2-generation", &mut self.cell);
+        hash::step(self.next_generation.as_mut(), b"B4AE2-generation", self.cell.as_mut());
     }
 
     /// Moves on to `counter`, a step a generation where whole generations lie between that need not be kept.
@@ -68,37 +73,56 @@ impl Position {
     }
 }
 
-/// The sending end.
-pub(crate) struct SendChain {
-    position: Position,
-    key: Secret<32>,
+/// What it takes to work on one cell, for all sessions together: nothing in it outlives the cell.
+pub(crate) struct Workspace(Box<(Position, Secret<32>)>);
+
+impl Workspace {
+    pub(crate) fn new() -> Self {
+        Self(Box::new((Position::empty(), Secret::zero())))
+    }
+
+    /// The key of the cell.
+    pub(crate) fn key(&self) -> &Secret<32> {
+        &self.0.1
+    }
+
+    pub(crate) fn wipe(&mut self) {
+        let (ahead, key) = &mut *self.0;
+        ahead.cell.wipe();
+        ahead.next_generation.wipe();
+        key.as_mut().as_mut_slice().zeroize();
+    }
 }
 
+/// The sending end.
+pub(crate) struct SendChain(Position);
+
 impl SendChain {
-    pub(crate) fn new(key: &Secret<32>) -> Self {
-        Self { position: Position::new(key), key: Secret::zero() }
+    /// Room for a chain, to [`begin`](Self::begin) where it stays.
+    pub(crate) fn empty() -> Self {
+        Self(Position::empty())
+    }
+
+    pub(crate) fn begin(&mut self, key: &Secret<32>) {
+        self.0.begin(key);
     }
 
     /// The counter the next cell will have.
     pub(crate) fn counter(&self) -> u64 {
-        self.position.counter
+        self.0.counter
     }
 
-    /// The next cell's counter and key.
-    pub(crate) fn next(&mut self) -> (u64, &Secret<32>) {
-        let counter = self.position.counter;
-        self.position.next(&mut self.key);
-        (counter, &self.key)
+    /// The next cell's counter; its key is in `work`.
+    pub(crate) fn next(&mut self, work: &mut Workspace) -> u64 {
+        let counter = self.0.counter;
+        self.0.next(&mut work.0.1);
+        counter
     }
 }
 
 /// The receiving end. The keys of cells that have not arrived are the replay window: each opens one cell once.
 pub(crate) struct ReceiveChain {
     position: Position,
-    /// The position after the cell that was peeked at.
-    ahead: Position,
-    /// The key of that cell.
-    key: Secret<32>,
     missing: Missing,
 }
 
@@ -129,20 +153,20 @@ impl Missing {
 
     fn keep(&mut self, counter: u64, key: &Secret<32>) {
         let place = self.place(counter);
-        self.keys[place] = *key.expose();
+        self.keys[place].copy_from_slice(key.expose());
         self.is_there[place] = true;
     }
 
     fn forget(&mut self, counter: u64) {
         let place = self.place(counter);
-        self.keys[place].zeroize();
+        self.keys[place].as_mut_slice().zeroize();
         self.is_there[place] = false;
     }
 }
 
 impl Drop for Missing {
     fn drop(&mut self) {
-        self.keys.iter_mut().for_each(Zeroize::zeroize);
+        self.keys.as_flattened_mut().zeroize();
     }
 }
 
@@ -156,39 +180,44 @@ pub(crate) enum Unusable {
 }
 
 impl ReceiveChain {
-    pub(crate) fn new(key: &Secret<32>, window: usize) -> Self {
-        let (position, ahead) = (Position::new(key), Position::new(key));
-        Self { position, ahead, key: Secret::zero(), missing: Missing::new(window) }
+    /// Room for a chain, to [`begin`](Self::begin) where it stays.
+    pub(crate) fn empty(window: usize) -> Self {
+        Self { position: Position::empty(), missing: Missing::new(window) }
     }
 
-    /// The key for `counter`. The chain stays where it is: the cell is not authentic yet.
-    pub(crate) fn peek(&mut self, counter: u64) -> Result<&Secret<32>, Unusable> {
+    pub(crate) fn begin(&mut self, key: &Secret<32>) {
+        self.position.begin(key);
+    }
+
+    /// Leaves the key for `counter` in `work`. The chain stays where it is: the cell is not authentic yet.
+    pub(crate) fn peek(&self, counter: u64, work: &mut Workspace) -> Result<(), Unusable> {
+        let (ahead, key) = &mut *work.0;
         if counter < self.position.counter {
             let in_window = self.position.counter - counter <= self.missing.len();
-            let key = self.missing.get(counter).filter(|_| in_window).ok_or(Unusable::Replayed)?;
-            *self.key.as_mut() = *key;
-            return Ok(&self.key);
+            let kept = self.missing.get(counter).filter(|_| in_window).ok_or(Unusable::Replayed)?;
+            key.as_mut().copy_from_slice(kept);
+            return Ok(());
         }
         if counter / GENERATION > self.position.counter / GENERATION + MAX_SKIP {
             return Err(Unusable::TooFar);
         }
-        self.ahead.assign(&self.position);
-        self.ahead.skip_to(counter, counter, &mut self.key, |_, _| {});
-        self.ahead.next(&mut self.key);
-        Ok(&self.key)
+        ahead.assign(&self.position);
+        ahead.skip_to(counter, counter, key, |_, _| {});
+        ahead.next(key);
+        Ok(())
     }
 
     /// Moves the chain past `counter`, the last peeked at, whose cell has proved authentic: its key will not open
     /// another.
-    pub(crate) fn commit(&mut self, counter: u64) {
+    pub(crate) fn commit(&mut self, counter: u64, work: &mut Workspace) {
         if counter >= self.position.counter {
-            let Self { position, ahead, key, missing } = self;
+            let (ahead, key) = &mut *work.0;
+            let Self { position, missing } = self;
             let keep_from = counter.saturating_sub(missing.len() - 1);
             position.skip_to(counter, keep_from, key, |at, key| missing.keep(at, key));
             position.assign(ahead);
         }
         self.missing.forget(counter);
-        self.key.as_mut().zeroize();
     }
 }
 
@@ -207,13 +236,34 @@ mod tests {
         Secret::new([7; 32])
     }
 
-    fn receiver() -> ReceiveChain {
-        ReceiveChain::new(&root(), WINDOW as usize)
+    /// A receiving end, and room to work in.
+    struct Receiver(ReceiveChain, Workspace);
+
+    impl Receiver {
+        fn peek(&mut self, counter: u64) -> Result<&Secret<32>, Unusable> {
+            self.0.peek(counter, &mut self.1)?;
+            Ok(self.1.key())
+        }
+
+        fn commit(&mut self, counter: u64) {
+            self.0.commit(counter, &mut self.1);
+        }
+    }
+
+    fn receiver() -> Receiver {
+        let mut chain = ReceiveChain::empty(WINDOW as usize);
+        chain.begin(&root());
+        Receiver(chain, Workspace::new())
     }
 
     fn keys(count: usize) -> Vec<Secret<32>> {
-        let mut chain = SendChain::new(&root());
-        (0..count).map(|_| chain.next().1.duplicate()).collect()
+        let (mut chain, mut work) = (SendChain::empty(), Workspace::new());
+        chain.begin(&root());
+        let mut next = || {
+            chain.next(&mut work);
+            work.key().duplicate()
+        };
+        (0..count).map(|_| next()).collect()
     }
 
     /// Against Python's `hashlib.blake2b`.

@@ -16,31 +16,33 @@ use crate::session::{MessageId, SessionId};
 use crate::time::Instant;
 use crate::wire::cell::Ack;
 
+/// What a slot reads comes first, here and in the queue and the inbox: with many sessions it is in no cache.
+#[repr(C)]
 pub(crate) struct Entry {
-    pub(crate) peer: PeerId,
-    pub(crate) mode: Option<Mode>,
-    /// The handshake we began, until it is confirmed.
-    pub(crate) dial: Option<Box<Dial>>,
     /// Keys and slots; outlives the application's interest until the leave boundary.
     pub(crate) link: Option<Box<Link>>,
-    pub(crate) queue: SendQueue,
-    pub(crate) inbox: Inbox,
-    /// Confirmed messages that no event has told of yet.
-    delivered: VecDeque<MessageId>,
-    opened: Option<Opened>,
-    readable: bool,
-    writable: bool,
-    path_changed: bool,
-    /// `send` was refused for want of room.
-    pub(crate) want_write: bool,
+    /// The handshake we began, until it is confirmed.
+    pub(crate) dial: Option<Box<Dial>>,
     /// Since when the application has been closing.
     pub(crate) closing: Option<Instant>,
     /// The session is over; told once the inbox has been emptied.
     pub(crate) ended: Option<CloseReason>,
+    /// `send` was refused for want of room.
+    pub(crate) want_write: bool,
+    opened: Option<Opened>,
+    readable: bool,
+    writable: bool,
+    path_changed: bool,
     /// The application has been told, and knows the session no more.
     pub(crate) told: bool,
     /// Waits in the engine's list of sessions with events.
     pub(crate) listed: bool,
+    pub(crate) queue: SendQueue,
+    pub(crate) inbox: Inbox,
+    /// Confirmed messages that no event has told of yet.
+    delivered: VecDeque<MessageId>,
+    pub(crate) mode: Option<Mode>,
+    pub(crate) peer: PeerId,
 }
 
 #[derive(Clone, Copy)]

@@ -15,9 +15,13 @@ const SPARE: usize = 4;
 const SPARE_LEN: usize = 16 * 1024;
 
 /// The receiving side of delivery.
+#[repr(C)]
 pub(crate) struct Inbox {
     /// The message that `entries[0]` is about.
     base: u64,
+    /// Cells of messages handed out.
+    taken_cells: u64,
+    window_cells: u64,
     entries: VecDeque<Entry>,
     /// The first message whose turn in the order has not come.
     next_ordered: u64,
@@ -26,9 +30,6 @@ pub(crate) struct Inbox {
     spare: Vec<Buffer>,
     /// Cells of messages here.
     held_cells: u64,
-    /// Cells of messages handed out.
-    taken_cells: u64,
-    window_cells: u64,
     max_message: usize,
 }
 

@@ -1,14 +1,15 @@
 //! An open session's keys, counters and path: what it takes to send and open cells.
 
+use alloc::boxed::Box;
 use core::net::IpAddr;
 
 use crate::config::Limits;
 use crate::crypto::burn_stack;
-use crate::handshake::transcript::{Exporter, SessionSecrets};
+use crate::handshake::transcript::{DirectionKeys, Exporter, SessionSecrets};
 use crate::random::Stream;
-use crate::secret::Secret;
+use crate::secret::InPlace;
 use crate::session::breaker::Breaker;
-use crate::session::chain::{ReceiveChain, SendChain, Unusable};
+use crate::session::chain::{ReceiveChain, SendChain, Unusable, Workspace};
 use crate::session::received::Received;
 use crate::time::Instant;
 use crate::transmit::{DATAGRAM_LEN, Path};
@@ -23,38 +24,45 @@ pub(crate) enum Side {
 
 /// Cells that tell of a session's end before its keys are wiped.
 const FAREWELLS: u8 = 4;
+/// How deep a cell's primitives go, in words of the stack below a call from here. What `..leaving_traces` does is not
+/// inlined, so that its frame is among what is overwritten.
+pub(crate) const CELL_STACK: usize = 256;
 
+/// In the order in which it is used: a slot reads the first part and nothing else, since with many sessions none of it is
+/// in the processor's caches. Always boxed, because its keys stand in it.
+#[repr(C)]
 pub(crate) struct Link {
-    pub(crate) exporter: Exporter,
-    pub(crate) side: Side,
-    /// Where the session was opened from, whatever its path is now.
-    pub(crate) opened_from: IpAddr,
     send_chain: SendChain,
-    send_header: Secret<32>,
     send_cid: [u8; 8],
-    receive_chain: ReceiveChain,
-    receive_header: Secret<32>,
-    pub(crate) receive_cid: [u8; 8],
-    /// Cells of any kind, and those whose data was taken in.
-    pub(crate) heard: Heard,
-    pub(crate) received: Received,
-    pub(crate) route: Route,
-    pub(crate) breaker: Breaker,
+    send_header: InPlace<32>,
     pub(crate) last_heard: Instant,
     pub(crate) cells_sent: u64,
-    pub(crate) cells_received: u64,
-    /// Thousandths of a slot reserved so far.
-    reserve: u16,
     /// When the link gives its slots up.
     pub(crate) leaves: Option<Instant>,
     /// The first cell that told the peer of the close.
     pub(crate) close_told: Option<u64>,
+    /// Thousandths of a slot reserved so far.
+    reserve: u16,
+    /// Cells sent since the end.
+    farewells: u8,
+    /// Cells of any kind, and those whose data was taken in.
+    pub(crate) heard: Heard,
+    pub(crate) received: Received,
+    pub(crate) breaker: Breaker,
+    pub(crate) route: Route,
+
+    pub(crate) cells_received: u64,
+    pub(crate) receive_cid: [u8; 8],
+    receive_header: InPlace<32>,
+    receive_chain: ReceiveChain,
+    pub(crate) exporter: Exporter,
     /// Low-overhead traffic: when the next cover cell is due.
     pub(crate) cover_timer: Option<Instant>,
     /// Low-overhead traffic: when the next cell with something to say is due.
     pub(crate) payload_timer: Option<Instant>,
-    /// Cells sent since the end.
-    farewells: u8,
+    pub(crate) side: Side,
+    /// Where the session was opened from, whatever its path is now.
+    pub(crate) opened_from: IpAddr,
 }
 
 /// What became of a datagram that claims to be a cell.
@@ -65,36 +73,47 @@ pub(crate) enum NotOpened {
 }
 
 impl Link {
-    pub(crate) fn new(secrets: SessionSecrets, side: Side, path: Path, limits: &Limits, now: Instant) -> Self {
+    pub(crate) fn new(secrets: SessionSecrets, side: Side, path: Path, limits: &Limits, now: Instant) -> Box<Self> {
         let SessionSecrets { i2r, r2i, exporter, .. } = secrets;
         let (send, receive) = match side {
             Side::Initiator => (i2r, r2i),
             Side::Responder => (r2i, i2r),
         };
-        Self {
-            exporter,
-            side,
-            opened_from: path.remote().ip(),
-            send_chain: SendChain::new(&send.chain),
-            send_header: send.header,
+        let mut this = Box::new(Self {
+            send_chain: SendChain::empty(),
             send_cid: send.cid,
-            receive_chain: ReceiveChain::new(&receive.chain, limits.reorder_window),
-            receive_header: receive.header,
-            receive_cid: receive.cid,
-            heard: Heard::default(),
-            received: Received::default(),
-            route: Route { current: path, probe: None, response: None },
-            breaker: Breaker::new(now),
+            send_header: InPlace::zero(),
             last_heard: now,
             cells_sent: 0,
-            cells_received: 0,
-            reserve: 0,
             leaves: None,
             close_told: None,
+            reserve: 0,
+            farewells: 0,
+            heard: Heard::default(),
+            received: Received::default(),
+            breaker: Breaker::new(now),
+            route: Route { current: path, response: None, probe: None },
+            cells_received: 0,
+            receive_cid: receive.cid,
+            receive_header: InPlace::zero(),
+            receive_chain: ReceiveChain::empty(limits.reorder_window),
+            exporter,
             cover_timer: None,
             payload_timer: None,
-            farewells: 0,
-        }
+            side,
+            opened_from: path.remote().ip(),
+        });
+        this.begin_leaving_traces(&send, &receive);
+        burn_stack::<CELL_STACK>();
+        this
+    }
+
+    #[inline(never)]
+    fn begin_leaving_traces(&mut self, send: &DirectionKeys, receive: &DirectionKeys) {
+        self.send_chain.begin(&send.chain);
+        self.send_header.as_mut().copy_from_slice(send.header.expose());
+        self.receive_chain.begin(&receive.chain);
+        self.receive_header.as_mut().copy_from_slice(receive.header.expose());
     }
 
     /// The counter the next cell will have.
@@ -103,26 +122,44 @@ impl Link {
     }
 
     /// Seals the text that stands in `out` as the next cell.
-    pub(crate) fn seal(&mut self, out: &mut [u8; DATAGRAM_LEN]) {
-        let (counter, key) = self.send_chain.next();
-        cell::seal(&self.send_cid, counter, &self.send_header, key, out);
-        burn_stack::<512>();
+    pub(crate) fn seal(&mut self, work: &mut Workspace, out: &mut [u8; DATAGRAM_LEN]) {
+        self.seal_leaving_traces(work, out);
+        work.wipe();
+        burn_stack::<CELL_STACK>();
         self.cells_sent += 1;
+    }
+
+    #[inline(never)]
+    fn seal_leaving_traces(&mut self, work: &mut Workspace, out: &mut [u8; DATAGRAM_LEN]) {
+        let counter = self.send_chain.next(work);
+        cell::seal(&self.send_cid, counter, self.send_header.expose(), work.key(), out);
     }
 
     /// Opens a cell in place: its counter and text. State moves only if it is authentic.
     pub(crate) fn open<'d>(
         &mut self,
+        work: &mut Workspace,
         datagram: &'d mut [u8; DATAGRAM_LEN],
     ) -> Result<(u64, &'d [u8; TEXT_LEN]), NotOpened> {
-        let counter = cell::counter(&self.receive_header, datagram).ok_or(NotOpened::Unauthentic)?;
-        let key = self.receive_chain.peek(counter).map_err(|unusable| match unusable {
+        let opened = self.open_leaving_traces(work, datagram);
+        work.wipe();
+        burn_stack::<CELL_STACK>();
+        opened
+    }
+
+    #[inline(never)]
+    fn open_leaving_traces<'d>(
+        &mut self,
+        work: &mut Workspace,
+        datagram: &'d mut [u8; DATAGRAM_LEN],
+    ) -> Result<(u64, &'d [u8; TEXT_LEN]), NotOpened> {
+        let counter = cell::counter(self.receive_header.expose(), datagram).ok_or(NotOpened::Unauthentic)?;
+        self.receive_chain.peek(counter, work).map_err(|unusable| match unusable {
             Unusable::Replayed => NotOpened::Replayed,
             Unusable::TooFar => NotOpened::Unauthentic,
         })?;
-        let text = cell::open(counter, key, datagram).ok_or(NotOpened::Unauthentic)?;
-        self.receive_chain.commit(counter);
-        burn_stack::<512>();
+        let text = cell::open(counter, work.key(), datagram).ok_or(NotOpened::Unauthentic)?;
+        self.receive_chain.commit(counter, work);
         self.cells_received += 1;
         Ok((counter, text))
     }
@@ -156,10 +193,11 @@ impl Link {
 }
 
 /// Where cells go, and an address under test.
+#[repr(C)]
 pub(crate) struct Route {
     current: Path,
-    probe: Option<Probe>,
     response: Option<[u8; 8]>,
+    probe: Option<Probe>,
 }
 
 struct Probe {

@@ -47,9 +47,11 @@ struct Sent {
 
 /// The sending side of delivery.
 #[derive(Default)]
+#[repr(C)]
 pub(crate) struct SendQueue {
     messages: VecDeque<Message>,
     in_flight: VecDeque<Sent>,
+    pub(crate) retransmissions: u64,
     spare: Vec<Vec<u8>>,
     next_id: u64,
     bytes: usize,
@@ -62,7 +64,6 @@ pub(crate) struct SendQueue {
     /// The most cells the peer ever holds, once it has said so.
     window: Option<u64>,
     rtt: Rtt,
-    pub(crate) retransmissions: u64,
 }
 
 /// Round-trip time as RFC 6298 smooths it.

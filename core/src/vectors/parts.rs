@@ -13,7 +13,7 @@ use crate::handshake::initiator::Puzzle;
 use crate::handshake::message::kind;
 use crate::random::Stream;
 use crate::secret::Secret;
-use crate::session::chain::SendChain;
+use crate::session::chain::{SendChain, Workspace};
 use crate::wire::cell::{self, Ack, Control, DATA_LEN, Fragment, Heard};
 use crate::wire::sealed::{self, FragmentHeader};
 use crate::{DATAGRAM_LEN, Identity, Padding, PeerId};
@@ -150,9 +150,10 @@ impl Status {
 const FIRST_CHAIN_KEY: [u8; 32] = [7; 32];
 
 fn key(counter: u64) -> Secret<32> {
-    let mut chain = SendChain::new(&Secret::new(FIRST_CHAIN_KEY));
-    (0..counter).for_each(|_| _ = chain.next());
-    chain.next().1.duplicate()
+    let (mut chain, mut work) = (SendChain::empty(), Workspace::new());
+    chain.begin(&Secret::new(FIRST_CHAIN_KEY));
+    (0..=counter).for_each(|_| _ = chain.next(&mut work));
+    work.key().duplicate()
 }
 
 #[derive(Serialize)]
@@ -195,7 +196,7 @@ impl Sealed {
         let (fragment, data) = data.unzip();
         cell::write(cell::text_mut(&mut out), control, fragment, data.unwrap_or_default());
         let text = hex(*cell::text_mut(&mut out));
-        cell::seal(&connection_id, counter, &header_key, &cell_key, &mut out);
+        cell::seal(&connection_id, counter, header_key.expose(), &cell_key, &mut out);
         let mut mask = [0; 32];
         stream::keystream(header_key.expose(), out[1184..].first_chunk().unwrap(), &mut mask);
         Self {

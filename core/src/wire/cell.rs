@@ -32,9 +32,9 @@ const _: () = assert!(TEXT.end + aead::TAG_LEN == DATAGRAM_LEN);
 struct HeaderKeys([u8; 32]);
 
 impl HeaderKeys {
-    fn new(key: &Secret<32>, tag: &[u8; aead::TAG_LEN]) -> Self {
+    fn new(key: &[u8; 32], tag: &[u8; aead::TAG_LEN]) -> Self {
         let mut block = [0; 32];
-        stream::keystream(key.expose(), tag.first_chunk().expect("12 of 16"), &mut block);
+        stream::keystream(key, tag.first_chunk().expect("12 of 16"), &mut block);
         Self(block)
     }
 
@@ -61,13 +61,7 @@ impl HeaderKeys {
 }
 
 /// Seals the text that stands in `out` as cell `counter` under a key used for nothing else.
-pub(crate) fn seal(
-    cid: &[u8; 8],
-    counter: u64,
-    header_key: &Secret<32>,
-    key: &Secret<32>,
-    out: &mut [u8; DATAGRAM_LEN],
-) {
+pub(crate) fn seal(cid: &[u8; 8], counter: u64, header_key: &[u8; 32], key: &Secret<32>, out: &mut [u8; DATAGRAM_LEN]) {
     out[..8].copy_from_slice(cid);
     out[8..14].copy_from_slice(&counter.to_le_bytes()[..6]);
     out[14..16].fill(0);
@@ -82,7 +76,7 @@ pub(crate) fn seal(
 }
 
 /// The counter a datagram claims, if its header is sound. Proves nothing yet.
-pub(crate) fn counter(header_key: &Secret<32>, datagram: &[u8; DATAGRAM_LEN]) -> Option<u64> {
+pub(crate) fn counter(header_key: &[u8; 32], datagram: &[u8; DATAGRAM_LEN]) -> Option<u64> {
     let keys = HeaderKeys::new(header_key, datagram.last_chunk().expect("16 of 1200"));
     let mut header = *datagram[8..].first_chunk::<HEADER>().expect("8 of 1200");
     keys.apply(&mut header);
@@ -309,7 +303,7 @@ mod tests {
         let mut out = [0; DATAGRAM_LEN];
         let fragment = Fragment { message: 5, unordered: true, index: 1, count: 2, len: 1030 };
         write(text_mut(&mut out), &control(), Some(&fragment), b"letter");
-        seal(&CID, counter, &header, &key, &mut out);
+        seal(&CID, counter, header.expose(), &key, &mut out);
         out
     }
 
@@ -347,7 +341,7 @@ mod tests {
         let (header, key) = keys();
         for at in [0, 1, 255, 1 << 32, COUNTER_END - 1] {
             let mut datagram = sealed(at);
-            assert_eq!(counter(&header, &datagram), Some(at));
+            assert_eq!(counter(header.expose(), &datagram), Some(at));
             assert!(open(at ^ 1, &key, &mut datagram).is_none());
             assert!(open(at, &header, &mut datagram).is_none());
             assert_eq!(read(open(at, &key, &mut datagram).unwrap()).unwrap().0, control());
@@ -362,7 +356,7 @@ mod tests {
         for bit in 0..DATAGRAM_LEN * 8 {
             let mut datagram = whole;
             datagram[bit / 8] ^= 1 << (bit % 8);
-            let claimed = counter(&header, &datagram);
+            let claimed = counter(header.expose(), &datagram);
             if (64..128).contains(&bit) || bit >= (DATAGRAM_LEN - aead::TAG_LEN + 12) * 8 {
                 assert_eq!(claimed, (bit >= 128).then_some(1000), "bit {bit}");
             }
@@ -381,7 +375,7 @@ mod tests {
             // The counter's two upper bits must be zero besides: one in 2^18.
             random.fill(&mut datagram[8..16]);
             random.fill(&mut datagram[DATAGRAM_LEN - aead::TAG_LEN..]);
-            counter(&header, &datagram).is_some()
+            counter(header.expose(), &datagram).is_some()
         });
         assert!((0..=16).contains(&sound.count()));
     }

@@ -81,7 +81,7 @@ fn keyed() -> Tally {
         let (message, cut) = message(&mut random);
         let prf = hash::prf(&key, &label, &[&message[..cut], &message[cut..]]);
         let (mut state, mut out) = (Secret::new(key), Secret::zero());
-        hash::step(&mut state, &label, &mut out);
+        hash::step(state.as_mut(), &label, out.as_mut());
         let step = [&state.expose()[..], &out.expose()[..]].concat();
         let agrees = prf.expose()[..] == reference(32, &key, &label, &message);
         tally.valid(case, agrees && step == reference(64, &key, &label, &[]));
