@@ -1,7 +1,19 @@
 //! Every primitive the protocol uses, behind types of our own that wipe themselves.
 //!
-//! This module is the one seam at which another provider can be compiled in: nothing outside it names a
-//! cryptographic crate.
+//! This module is the one seam at which another provider is compiled in: nothing outside it names a cryptographic crate.
+//! The feature `aws-lc` chooses here, for the whole core; tests have both.
+
+#[cfg(feature = "aws-lc")]
+mod aws_lc;
+#[cfg(all(test, feature = "aws-lc"))]
+mod both;
+#[cfg(any(test, not(feature = "aws-lc")))]
+mod rust;
+
+#[cfg(feature = "aws-lc")]
+use aws_lc as provider;
+#[cfg(not(feature = "aws-lc"))]
+use rust as provider;
 
 pub(crate) mod aead;
 pub(crate) mod hash;

@@ -1,43 +1,13 @@
 //! X25519 (RFC 7748).
 
-use curve25519_dalek::montgomery::MontgomeryPoint;
-use subtle::ConstantTimeEq as _;
-use zeroize::Zeroize as _;
-
-use super::burn_stack;
-use crate::secret::Secret;
-
-/// The public key of `private`.
-pub(crate) fn public_key(private: &Secret<32>) -> [u8; 32] {
-    #[inline(never)]
-    fn multiply(private: &Secret<32>) -> [u8; 32] {
-        MontgomeryPoint::mul_base_clamped(*private.expose()).to_bytes()
-    }
-    let public = multiply(private);
-    burn_stack::<1024>();
-    public
-}
-
-/// The shared secret, or nothing where the peer's point is of low order (RFC 7748, section 6.1).
-pub(crate) fn shared_secret(private: &Secret<32>, public: &[u8; 32]) -> Option<Secret<32>> {
-    #[inline(never)]
-    fn multiply(private: &Secret<32>, public: &[u8; 32], shared: &mut Secret<32>) {
-        let mut point = MontgomeryPoint(*public).mul_clamped(*private.expose());
-        shared.as_mut().copy_from_slice(point.as_bytes());
-        point.zeroize();
-    }
-    let mut shared = Secret::zero();
-    multiply(private, public, &mut shared);
-    burn_stack::<1024>();
-    let contributory = !bool::from(shared.expose().ct_eq(&[0; 32]));
-    contributory.then_some(shared)
-}
+pub(crate) use super::provider::x25519::{public_key, shared_secret};
 
 #[cfg(test)]
 mod tests {
     use data_encoding::HEXLOWER;
 
     use super::*;
+    use crate::secret::Secret;
 
     fn hex(text: &str) -> [u8; 32] {
         HEXLOWER.decode(text.as_bytes()).unwrap().try_into().unwrap()

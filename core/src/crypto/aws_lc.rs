@@ -1,0 +1,9 @@
+//! The provider of the feature `aws-lc`: AWS-LC, in C and assembly, by way of `aws-lc-rs` and `b4ae-aws-lc`.
+//!
+//! What AWS-LC lacks, keyed and personalised BLAKE2b, is the default provider's here too, and so is the keystream, of
+//! which a cell takes one block. AWS-LC overwrites whatever it frees.
+
+pub(super) mod aead;
+pub(super) mod ml_dsa;
+pub(super) mod ml_kem;
+pub(super) mod x25519;
