@@ -74,9 +74,8 @@ impl<T> Drop for Owned<T> {
 #[must_use]
 pub fn ml_kem_key_pair(seed: &[u8; 64], dk: &mut [u8; ML_KEM_DK_LEN], ek: &mut [u8; ML_KEM_EK_LEN]) -> Option<()> {
     // SAFETY: a new context is the caller's, and this frees it.
-    let context = unsafe {
-        Owned::new(sys::EVP_PKEY_CTX_new_id(sys::EVP_PKEY_KEM, ptr::null_mut()), sys::EVP_PKEY_CTX_free)
-    }?;
+    let context =
+        unsafe { Owned::new(sys::EVP_PKEY_CTX_new_id(sys::EVP_PKEY_KEM, ptr::null_mut()), sys::EVP_PKEY_CTX_free) }?;
     // SAFETY: the context is live.
     done(unsafe { sys::EVP_PKEY_CTX_kem_set_params(context.raw(), sys::NID_MLKEM1024) })?;
     // SAFETY: the context is live.
@@ -110,10 +109,7 @@ pub fn ml_kem_encapsulate(
 ) -> Option<()> {
     // SAFETY: as many bytes are read as there are; a new key is the caller's, and this frees it.
     let key = unsafe {
-        Owned::new(
-            sys::EVP_PKEY_kem_new_raw_public_key(sys::NID_MLKEM1024, ek.as_ptr(), ek.len()),
-            sys::EVP_PKEY_free,
-        )
+        Owned::new(sys::EVP_PKEY_kem_new_raw_public_key(sys::NID_MLKEM1024, ek.as_ptr(), ek.len()), sys::EVP_PKEY_free)
     }?;
     // SAFETY: the key is live, and counted by the context; a new context is the caller's, and this frees it.
     let context = unsafe { Owned::new(sys::EVP_PKEY_CTX_new(key.raw(), ptr::null_mut()), sys::EVP_PKEY_CTX_free) }?;

@@ -3,12 +3,12 @@
 //! This module is the one seam at which another provider is compiled in: nothing outside it names a cryptographic crate.
 //! The feature `aws-lc` chooses here, for the whole core; tests have both.
 
-#[cfg(feature = "aws-lc")]
+#[cfg(any(test, feature = "aws-lc"))]
 mod aws_lc;
-#[cfg(all(test, feature = "aws-lc"))]
+#[cfg(test)]
 mod both;
 #[cfg(any(test, not(feature = "aws-lc")))]
-mod rust;
+pub(crate) mod rust;
 
 #[cfg(feature = "aws-lc")]
 use aws_lc as provider;
@@ -25,6 +25,16 @@ pub(crate) mod vectors;
 pub(crate) mod x25519;
 
 use zeroize::Zeroize as _;
+
+/// Whose code computes X25519, ML-KEM-1024, ML-DSA-87 and ChaCha20-Poly1305 in this build: `"rust"`, `"aws-lc"` or
+/// `"aws-lc-fips"`, after the features. For versions and logs.
+pub const PROVIDER: &str = if cfg!(feature = "aws-lc-fips") {
+    "aws-lc-fips"
+} else if cfg!(feature = "aws-lc") {
+    "aws-lc"
+} else {
+    "rust"
+};
 
 /// Overwrites the part of the stack below the caller's frame that a call just used.
 ///

@@ -49,6 +49,8 @@ fn encapsulations_are_opened_across_and_are_the_same() {
         assert!(aws_lc::ml_kem::encapsulate(&ek, &m).unwrap() == (ct.clone(), shared.duplicate()));
         assert!(aws_lc::ml_kem::decapsulate(&theirs, &ct) == shared);
         assert!(rust::ml_kem::decapsulate(&ours, &ct) == shared);
+        let kept = rust::ml_kem::DecapsulationKey::from_expanded(&theirs.expanded());
+        assert!(rust::ml_kem::decapsulate(&kept, &ct) == shared);
         ct[random.usize(..CT_LEN)] ^= 1 << random.u8(..8);
         let rejected = aws_lc::ml_kem::decapsulate(&theirs, &ct);
         assert!(rejected != shared && rejected == rust::ml_kem::decapsulate(&ours, &ct));
@@ -67,7 +69,9 @@ fn signatures_are_verified_across() {
         assert!(aws_lc::ml_dsa::sign(&theirs, &message, &[0; 32], &mut signature));
         assert!(rust::ml_dsa::verify(&key, &message, &signature));
         signature[random.usize(..ML_DSA_SIGNATURE_LEN)] ^= 1 << random.u8(..8);
-        assert!(!aws_lc::ml_dsa::verify(&key, &message, &signature) && !rust::ml_dsa::verify(&key, &message, &signature));
+        assert!(
+            !aws_lc::ml_dsa::verify(&key, &message, &signature) && !rust::ml_dsa::verify(&key, &message, &signature)
+        );
     }
 }
 
@@ -119,4 +123,23 @@ fn put(ek: &mut [u8; EK_LEN], coefficient: usize, value: u16) {
         ek[at + 1] = ek[at + 1] & 0x0f | low << 4;
         ek[at + 2] = low >> 4 | high << 4;
     }
+}
+
+/// The same ten points as in `x25519`'s own test, and a private key that is not the one there.
+#[test]
+fn points_of_low_order_are_refused_by_both() {
+    let private = Secret::new([0x24; 32]);
+    for point in super::x25519::LOW_ORDER {
+        let point = data_encoding::HEXLOWER.decode(point.as_bytes()).unwrap().try_into().unwrap();
+        assert!(rust::x25519::shared_secret(&private, &point).is_none());
+        assert!(aws_lc::x25519::shared_secret(&private, &point).is_none());
+    }
+}
+
+/// What the feature `aws-lc-fips` is for.
+#[test]
+#[cfg(feature = "aws-lc-fips")]
+fn this_is_the_fips_module_and_its_self_tests_have_passed() {
+    assert_eq!(aws_lc_rs::try_fips_mode(), Ok(()));
+    assert_eq!(crate::PROVIDER, "aws-lc-fips");
 }

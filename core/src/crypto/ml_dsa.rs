@@ -1,8 +1,8 @@
 //! ML-DSA-87 (FIPS 204), pure, with the empty context: the form every implementation and token has.
 
-pub(crate) use super::provider::ml_dsa::{SigningKey, key_pair, sign, verify};
 #[cfg(test)]
 pub(crate) use super::provider::ml_dsa::{AS_TOLD, sign_in_context, verify_in_context};
+pub(crate) use super::provider::ml_dsa::{SigningKey, key_pair, sign, verify};
 
 #[cfg(test)]
 mod tests {

@@ -9,7 +9,7 @@ use crate::job::{ML_DSA_PUBLIC_KEY_LEN, ML_DSA_SIGNATURE_LEN};
 use crate::secret::Secret;
 
 /// Whether contexts and randomness are the caller's to choose, as FIPS 204 has it: `aws-lc-rs` has neither.
-#[cfg(test)]
+#[cfg(all(test, feature = "aws-lc"))]
 pub(crate) const AS_TOLD: bool = false;
 
 /// An expanded signing key, in memory of AWS-LC's, wiped on drop.
@@ -46,7 +46,7 @@ pub(crate) fn verify(
 }
 
 /// [`sign`] for a message of any length. A context has to be empty.
-#[cfg(test)]
+#[cfg(all(test, feature = "aws-lc"))]
 pub(crate) fn sign_in_context(
     key: &SigningKey,
     message: &[u8],
@@ -59,7 +59,7 @@ pub(crate) fn sign_in_context(
 }
 
 /// [`verify`] for a message of any length. A context has to be empty.
-#[cfg(test)]
+#[cfg(all(test, feature = "aws-lc"))]
 pub(crate) fn verify_in_context(
     public_key: &[u8; ML_DSA_PUBLIC_KEY_LEN],
     message: &[u8],

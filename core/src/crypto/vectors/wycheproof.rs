@@ -183,7 +183,8 @@ fn signing() -> Tally {
             let signed = ml_dsa::sign_in_context(&private, message, context, &hedge, &mut signature);
             if test.result == TestResult::Valid {
                 let key_agrees = group.pubkey.as_ref().is_none_or(|key| key[..] == public[..]);
-                let verified = |it: &[u8; ML_DSA_SIGNATURE_LEN]| ml_dsa::verify_in_context(&public, message, context, it);
+                let verified =
+                    |it: &[u8; ML_DSA_SIGNATURE_LEN]| ml_dsa::verify_in_context(&public, message, context, it);
                 let signed = signed
                     && if ml_dsa::AS_TOLD {
                         signature[..] == test.sig[..]
