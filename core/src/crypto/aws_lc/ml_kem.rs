@@ -30,7 +30,7 @@ pub(crate) fn key_pair(seed: &Secret<64>) -> (DecapsulationKey, Box<[u8; EK_LEN]
     let (mut expanded, mut ek) = (Secret::zero(), Box::new([0; EK_LEN]));
     b4ae_aws_lc::ml_kem_key_pair(seed.expose(), expanded.as_mut(), &mut ek).expect(MEMORY);
     let key = DecapsulationKey::from_expanded(expanded.expose());
-    burn_stack::<8192>();
+    burn_stack::<5120>();
     (key, ek)
 }
 
@@ -38,7 +38,7 @@ pub(crate) fn key_pair(seed: &Secret<64>) -> (DecapsulationKey, Box<[u8; EK_LEN]
 pub(crate) fn encapsulate(ek: &[u8; EK_LEN], m: &Secret<32>) -> Option<(Box<[u8; CT_LEN]>, Secret<32>)> {
     let (mut ct, mut shared) = (Box::new([0; CT_LEN]), Secret::zero());
     let encapsulated = b4ae_aws_lc::ml_kem_encapsulate(ek, m.expose(), &mut ct, shared.as_mut());
-    burn_stack::<6144>();
+    burn_stack::<5120>();
     encapsulated.map(|()| (ct, shared))
 }
 
@@ -47,6 +47,6 @@ pub(crate) fn decapsulate(key: &DecapsulationKey, ct: &[u8; CT_LEN]) -> Secret<3
     let mut secret = Secret::zero();
     let shared = key.0.decapsulate(Ciphertext::from(&ct[..])).expect(MEMORY);
     secret.as_mut().copy_from_slice(shared.as_ref());
-    burn_stack::<6144>();
+    burn_stack::<5120>();
     secret
 }
