@@ -98,8 +98,8 @@ pub fn ml_kem_key_pair(seed: &[u8; 64], dk: &mut [u8; ML_KEM_DK_LEN], ek: &mut [
     whole(len, ek)
 }
 
-/// Encapsulates to `ek` with the randomness `m` (FIPS 203, algorithm 17). `None` if memory ran out, or if AWS-LC refuses
-/// the key (FIPS 203, section 7.2): the FIPS module does not look.
+/// Encapsulates to `ek` with the randomness `m` (FIPS 203, algorithm 17). `None` if the key is not reduced (FIPS 203,
+/// section 7.2), or if memory ran out.
 #[must_use]
 pub fn ml_kem_encapsulate(
     ek: &[u8; ML_KEM_EK_LEN],

@@ -20,7 +20,7 @@ pub(crate) fn key_pair(seed: &Secret<32>) -> (SigningKey, Box<[u8; ML_DSA_PUBLIC
     let pair = PqdsaKeyPair::from_seed(&ML_DSA_87_SIGNING, seed.expose())
         .expect("nothing else but want of memory makes this fail");
     let public = pair.public_key().as_ref().try_into().expect("an ML-DSA-87 key has this length");
-    burn_stack::<24576>();
+    burn_stack::<16384>();
     (SigningKey(pair), Box::new(public))
 }
 
@@ -32,7 +32,7 @@ pub(crate) fn sign(
     signature: &mut [u8; ML_DSA_SIGNATURE_LEN],
 ) -> bool {
     let signed = key.0.sign(message, signature);
-    burn_stack::<24576>();
+    burn_stack::<16384>();
     signed.is_ok()
 }
 
