@@ -58,7 +58,7 @@ pub(crate) fn step(state: &mut Secret<32>, label: &Label, out: &mut Secret<32>) 
     mac.finalize_into((&mut both).into());
     state.as_mut().copy_from_slice(&both[..32]);
     out.as_mut().copy_from_slice(&both[32..]);
-    both.zeroize();
+    both.as_mut_slice().zeroize();
 }
 
 /// A 128-bit MAC under a key that is used often: the key block is laid out once. It is compressed with each message,
