@@ -1,21 +1,30 @@
 //! The primitives by themselves, called through the same crates in the same run: what no engine could do without.
+//!
+//! Those that the core's feature `aws-lc` replaces are in `rust.rs` and `aws_lc.rs`.
+
+#[cfg(feature = "aws-lc")]
+mod aws_lc;
+#[cfg(not(feature = "aws-lc"))]
+mod rust;
 
 use std::hash::Hasher as _;
 use std::hint::black_box;
-use std::sync::OnceLock;
 
 use b4ae_core::{DATAGRAM_LEN, Mode};
 use blake2::Blake2b512;
 use blake2::digest::{Digest as _, KeyInit as _, Mac as _};
 use chacha20::cipher::{KeyIvInit as _, StreamCipher as _};
-use chacha20poly1305::{AeadInOut as _, ChaCha20Poly1305, Nonce, Tag};
-use curve25519_dalek::montgomery::MontgomeryPoint;
 use hmac::SimpleHmac;
-use libcrux_ml_dsa::ml_dsa_87::{self, MLDSA87KeyPair};
-use libcrux_ml_kem::mlkem1024;
 use siphasher::sip128::{Hasher128 as _, SipHasher24};
 
+#[cfg(feature = "aws-lc")]
+use self::aws_lc::{key_exchange, open, seal, signatures};
+#[cfg(not(feature = "aws-lc"))]
+use self::rust::{key_exchange, open, seal, signatures};
 use crate::measure::Work;
+
+/// A tag of ChaCha20-Poly1305.
+type Tag = [u8; 16];
 
 /// A cell's plaintext.
 pub(crate) const TEXT_LEN: usize = 1168;
@@ -26,17 +35,6 @@ fn random<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];
     fastrand::fill(&mut bytes);
     bytes
-}
-
-fn seal(key: &[u8; 32], ad: &[u8], text: &mut [u8]) -> Tag {
-    let sealed = ChaCha20Poly1305::new(key.into()).encrypt_inout_detached(<&Nonce>::from(&[0; 12]), ad, text.into());
-    sealed.expect("short enough")
-}
-
-fn open(key: &[u8; 32], ad: &[u8], text: &mut [u8], tag: &Tag) {
-    let opened =
-        ChaCha20Poly1305::new(key.into()).decrypt_inout_detached(<&Nonce>::from(&[0; 12]), ad, text.into(), tag);
-    opened.expect("authentic");
 }
 
 /// `ChaCha20-Poly1305` over a cell's text with a cell's associated data, under another key each time.
@@ -98,34 +96,6 @@ impl Work for Handshake {
             symmetric(self.mode);
         }
         self.batch
-    }
-}
-
-/// Two ephemeral keys; ee, es and se on both sides; one encapsulation.
-fn key_exchange() {
-    let (mut initiator, mut responder) = (random(), random());
-    let public = MontgomeryPoint::mul_base_clamped(initiator);
-    black_box(MontgomeryPoint::mul_base_clamped(responder));
-    for _ in 0..3 {
-        black_box(public.mul_clamped(black_box(initiator)));
-        black_box(public.mul_clamped(black_box(responder)));
-        initiator[0] ^= 8;
-        responder[0] ^= 8;
-    }
-    let pair = mlkem1024::generate_key_pair(random());
-    assert!(mlkem1024::validate_public_key(pair.public_key()), "our own key");
-    let (ciphertext, _) = mlkem1024::encapsulate(pair.public_key(), random());
-    black_box(mlkem1024::decapsulate(pair.private_key(), &ciphertext));
-}
-
-/// Each side signs, and verifies the other's signature.
-fn signatures() {
-    static PAIR: OnceLock<MLDSA87KeyPair> = OnceLock::new();
-    let pair = PAIR.get_or_init(|| ml_dsa_87::generate_key_pair(random()));
-    for _ in 0..2 {
-        let message: [u8; 64] = random();
-        let signature = ml_dsa_87::sign(&pair.signing_key, &message, b"", random()).expect("a short context");
-        ml_dsa_87::verify(&pair.verification_key, &message, b"", &signature).expect("our own signature");
     }
 }
 

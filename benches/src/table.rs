@@ -1,43 +1,63 @@
 //! The report, as Markdown.
 
-use crate::callgrind::Instructions;
+use b4ae_core::PROVIDER;
+
 use crate::measure::Case;
 use crate::memory::Memory;
+use crate::results::{Cost, Results};
 
-/// All that was measured.
-struct Results<'r> {
-    cases: &'r [Case],
-    instructions: Option<&'r Instructions>,
-}
+/// A row: what it is called, the cases it is the sum of, those of the bare primitives, the target of the ratio.
+type Row = (&'static str, &'static [&'static str], &'static [&'static str], &'static str);
 
-/// What one case, or several one after the other, cost.
-#[derive(Clone, Copy)]
-struct Cost {
-    nanoseconds: f64,
-    instructions: Option<f64>,
-}
+const AGAINST_PRIMITIVES: [Row; 6] = [
+    ("handshake, mode A", &["handshake A"], &["handshake A bare"], "1.15"),
+    ("handshake, mode B", &["handshake B"], &["handshake B bare"], "1.15"),
+    ("cell sealed", &["slot 1"], &["seal bare"], "1.3"),
+    ("cell opened", &["open"], &["open bare"], "1.3"),
+    ("cell sealed and opened", &["slot 1", "open"], &["seal bare", "open bare"], "1.3"),
+    ("message and its acknowledgement", &["message"], &["seal bare", "open bare", "seal bare", "open bare"], "-"),
+];
 
-impl Results<'_> {
-    /// The sum of the named cases.
-    fn sum(&self, names: &[&str]) -> Cost {
-        let nanoseconds = names.iter().map(|name| {
-            let case = self.cases.iter().find(|case| case.name == *name);
-            case.map_or(f64::NAN, Case::median)
-        });
-        let instructions = self.instructions.and_then(|counted| {
-            names.iter().map(|name| counted.get(*name).map(|&count| count as f64)).sum::<Option<f64>>()
-        });
-        Cost { nanoseconds: nanoseconds.sum(), instructions }
-    }
-}
+/// What a server pays in all for a handshake, by mode.
+const SERVED: [&[&str]; 2] = [&["hello", "init A", "finish A"], &["hello", "init B", "finish B"]];
 
 /// Prints it all.
-pub(crate) fn print(cases: &[Case], instructions: Option<&Instructions>, memory: &Memory) {
-    let results = Results { cases, instructions };
-    against_primitives(&results);
-    strangers(&results);
-    slots(&results);
+pub(crate) fn print(results: &Results, memory: &Memory) {
+    against_primitives(results);
+    strangers(results);
+    slots(results);
     sizes(memory);
+}
+
+/// Prints the times of this build beside those of another with the provider `aws-lc`.
+pub(crate) fn print_both(ours: &Results, theirs: &Results) {
+    let columns = ["", "target", PROVIDER, "bare", "ratio", "aws-lc", "bare", "ratio"];
+    heading("Both providers", &columns);
+    let both = [ours, theirs];
+    for (what, names, bare, target) in AGAINST_PRIMITIVES {
+        let mut cells = vec![what.to_owned(), target.to_owned()];
+        for (whole, bare) in both.map(|results| (results.sum(names), results.sum(bare))) {
+            cells.extend([time(whole), time(bare), format!("{:.2}", whole.nanoseconds / bare.nanoseconds)]);
+        }
+        row(&cells);
+    }
+    for (what, names) in [
+        ("whole handshake served: mode A", SERVED[0]),
+        ("whole handshake served: mode B", SERVED[1]),
+        ("Hello, Challenge sent", &["hello"]),
+        ("junk", &["junk"]),
+    ] {
+        let mut cells = vec![what.to_owned(), "-".to_owned()];
+        for results in both {
+            cells.extend([time(results.sum(names)), "-".to_owned(), "-".to_owned()]);
+        }
+        row(&cells);
+    }
+    println!();
+}
+
+/// Says how far apart the rounds were.
+pub(crate) fn print_noise(cases: &[Case]) {
     let noisiest = cases.iter().map(Case::spread).fold(0.0, f64::max);
     println!("Half the distance between the quartiles of the rounds: at most {:.1} % of the median.", noisiest * 100.0);
 }
@@ -51,18 +71,10 @@ fn row(cells: &[String]) {
     println!("| {} |", cells.join(" | "));
 }
 
-fn against_primitives(results: &Results<'_>) {
+fn against_primitives(results: &Results) {
     let columns = ["", "time", "bare", "ratio", "target", "instructions", "bare", "ratio"];
     heading("Against the bare primitives", &columns);
-    let rows: [(_, &[_], &[_], _); 6] = [
-        ("handshake, mode A", &["handshake A"], &["handshake A bare"], "1.15"),
-        ("handshake, mode B", &["handshake B"], &["handshake B bare"], "1.15"),
-        ("cell sealed", &["slot 1"], &["seal bare"], "1.3"),
-        ("cell opened", &["open"], &["open bare"], "1.3"),
-        ("cell sealed and opened", &["slot 1", "open"], &["seal bare", "open bare"], "1.3"),
-        ("message and its acknowledgement", &["message"], &["seal bare", "open bare", "seal bare", "open bare"], "-"),
-    ];
-    for (what, ours, bare, target) in rows {
+    for (what, ours, bare, target) in AGAINST_PRIMITIVES {
         let (ours, bare) = (results.sum(ours), results.sum(bare));
         row(&[
             what.to_owned(),
@@ -78,10 +90,9 @@ fn against_primitives(results: &Results<'_>) {
     println!();
 }
 
-fn strangers(results: &Results<'_>) {
+fn strangers(results: &Results) {
     heading("What a server pays", &["", "time", "served A", "served B", "instructions", "served A"]);
-    let served_a = results.sum(&["hello", "init A", "finish A"]);
-    let served_b = results.sum(&["hello", "init B", "finish B"]);
+    let [served_a, served_b] = SERVED.map(|names| results.sum(names));
     let rows: [(_, &[_]); 11] = [
         ("junk", &["junk"]),
         ("Init fragment with a forged cookie", &["forged"]),
@@ -92,8 +103,8 @@ fn strangers(results: &Results<'_>) {
         ("Finish, session open: mode A", &["finish A"]),
         ("Finish, session open: mode A, 10,000 sessions there", &["finish 10000"]),
         ("Finish, session open: mode B", &["finish B"]),
-        ("whole handshake served: mode A", &["hello", "init A", "finish A"]),
-        ("whole handshake served: mode B", &["hello", "init B", "finish B"]),
+        ("whole handshake served: mode A", SERVED[0]),
+        ("whole handshake served: mode B", SERVED[1]),
     ];
     let times = |whole: f64, part: f64| format!("1 : {:.0}", whole / part);
     for (what, names) in rows {
@@ -113,7 +124,7 @@ fn strangers(results: &Results<'_>) {
     println!();
 }
 
-fn slots(results: &Results<'_>) {
+fn slots(results: &Results) {
     heading("A slot of a server, by its sessions", &["sessions", "time", "against one", "instructions"]);
     let one = results.sum(&["slot 1"]);
     for (sessions, name) in [("1", "slot 1"), ("100", "slot 100"), ("10,000", "slot 10000")] {

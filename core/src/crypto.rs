@@ -1,7 +1,19 @@
 //! Every primitive the protocol uses, behind types of our own that wipe themselves.
 //!
-//! This module is the one seam at which another provider can be compiled in: nothing outside it names a
-//! cryptographic crate.
+//! This module is the one seam at which another provider is compiled in: nothing outside it names a cryptographic crate.
+//! The feature `aws-lc` chooses here, for the whole core; tests have both.
+
+#[cfg(any(test, feature = "aws-lc"))]
+mod aws_lc;
+#[cfg(test)]
+mod both;
+#[cfg(any(test, not(feature = "aws-lc")))]
+pub(crate) mod rust;
+
+#[cfg(feature = "aws-lc")]
+use aws_lc as provider;
+#[cfg(not(feature = "aws-lc"))]
+use rust as provider;
 
 pub(crate) mod aead;
 pub(crate) mod hash;
@@ -14,6 +26,16 @@ pub(crate) mod vectors;
 pub(crate) mod x25519;
 
 use zeroize::Zeroize as _;
+
+/// Whose code computes X25519, ML-KEM-1024, ML-DSA-87 and ChaCha20-Poly1305 in this build: `"rust"`, `"aws-lc"` or
+/// `"aws-lc-fips"`, after the features. For versions and logs.
+pub const PROVIDER: &str = if cfg!(feature = "aws-lc-fips") {
+    "aws-lc-fips"
+} else if cfg!(feature = "aws-lc") {
+    "aws-lc"
+} else {
+    "rust"
+};
 
 /// Overwrites the part of the stack below the caller's frame that a call just used.
 ///

@@ -96,6 +96,14 @@
 //!
 //! - `std` (default): [`Clock`], which maps the system's clocks to [`Instant`] and [`UnixTime`], and a Bloom filter in
 //!   place of an exact set for used cookies. Without it the crate is `no_std` with `alloc`.
+//! - `aws-lc`: X25519, ML-KEM-1024, ML-DSA-87 and ChaCha20-Poly1305 are AWS-LC's, in C and assembly, in place of crates
+//!   in Rust. Needs a C compiler, and implies `std`. On the wire nothing differs, and either talks with the other. What
+//!   does: [`SoftwareSigner`] hedges with AWS-LC's random numbers and ignores those it is given, so that of a replayed
+//!   run the signatures of mode B, and what follows from them, are others.
+//! - `aws-lc-fips`: the same with the AWS-LC of its FIPS module, which needs `CMake`, Go and Perl to build. **This makes
+//!   no session an approved one**: X25519, ChaCha20-Poly1305 and BLAKE2b are not algorithms that FIPS 140 approves.
+//!
+//! [`PROVIDER`] says which it is.
 
 #![no_std]
 #![forbid(unsafe_code)]
@@ -134,6 +142,7 @@ mod vectors;
 mod wire;
 
 pub use config::{Accept, Config, ConfigBuilder, Limits, Padding, Traffic};
+pub use crypto::PROVIDER;
 pub use engine::{Engine, Event, Shutdown};
 pub use error::{
     BufferTooSmall, CloseReason, ConfigError, ConnectError, ParseError, RecvError, SendError, UnknownSession,

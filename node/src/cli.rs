@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use b4ae_core::{Mode, ModePolicy, PeerId};
+use b4ae_core::{Mode, ModePolicy, PROVIDER, PeerId};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::error::EXIT_CODES;
@@ -16,7 +16,7 @@ pub(crate) const DEFAULT_PORT: u16 = 0xB4AE;
 #[derive(Debug, Parser)]
 #[command(
     name = "b4ae",
-    version,
+    version = version(),
     max_term_width = 100,
     subcommand_required = true,
     arg_required_else_help = true,
@@ -26,6 +26,15 @@ pub(crate) const DEFAULT_PORT: u16 = 0xB4AE;
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
+}
+
+/// The version, and whose primitives were compiled in where they are not the default ones.
+fn version() -> &'static str {
+    match PROVIDER {
+        "aws-lc-fips" => concat!(env!("CARGO_PKG_VERSION"), " (aws-lc-fips)"),
+        "aws-lc" => concat!(env!("CARGO_PKG_VERSION"), " (aws-lc)"),
+        _ => env!("CARGO_PKG_VERSION"),
+    }
 }
 
 const EXAMPLES: &str = "\

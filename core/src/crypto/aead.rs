@@ -1,35 +1,9 @@
 //! ChaCha20-Poly1305 (RFC 8439), detached and in place.
 
-use chacha20poly1305::{AeadInOut as _, ChaCha20Poly1305, KeyInit as _, Nonce};
-
-use crate::secret::{Secret, verdict};
+pub(crate) use super::provider::aead::{open, seal};
 
 /// Length of a tag in bytes.
 pub(crate) const TAG_LEN: usize = 16;
-
-/// Encrypts `buffer` and returns the tag.
-pub(crate) fn seal(key: &Secret<32>, nonce: &[u8; 12], ad: &[u8], buffer: &mut [u8]) -> [u8; TAG_LEN] {
-    ChaCha20Poly1305::new(key.expose().into())
-        .encrypt_inout_detached(<&Nonce>::from(nonce), ad, buffer.into())
-        .expect("no buffer here is longer than 256 GiB")
-        .into()
-}
-
-/// Decrypts `buffer` if the tag is right, and leaves it alone otherwise.
-#[must_use]
-pub(crate) fn open(key: &Secret<32>, nonce: &[u8; 12], ad: &[u8], buffer: &mut [u8], tag: &[u8; TAG_LEN]) -> bool {
-    #[cfg(b4ae_leaks)]
-    if !crate::constant_time::leaks::opens(key, nonce, ad, buffer, tag) {
-        return false;
-    }
-    let opened = ChaCha20Poly1305::new(key.expose().into()).decrypt_inout_detached(
-        <&Nonce>::from(nonce),
-        ad,
-        buffer.into(),
-        tag.into(),
-    );
-    verdict(opened.is_ok())
-}
 
 /// The nonce of a key that seals once, or of message `n` under a key that counts (Noise specification, section 12.3).
 pub(crate) fn nonce(n: u64) -> [u8; 12] {
@@ -41,6 +15,7 @@ pub(crate) fn nonce(n: u64) -> [u8; 12] {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::secret::Secret;
 
     const TEXT: &[u8; 114] = b"Ladies and Gentlemen of the class of '99: If I could offer you only one tip for the \
         future, sunscreen would be it.";

@@ -25,6 +25,9 @@ pub(crate) use rustcrypto::Kem;
 /// A reason that several sources share: `&[u8; N]` leaves no other length to test.
 const LENGTH: &str = "wrong length: the types here have room for one length only";
 
+/// A reason of the provider `aws-lc`'s.
+const CONTEXT: &str = "aws-lc-rs has the empty context alone, as has the protocol";
+
 /// What became of one source's vectors for one primitive.
 pub(crate) struct Tally {
     primitive: &'static str,

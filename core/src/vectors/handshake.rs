@@ -2,8 +2,10 @@
 //! secrets behind them, and the key schedule step by step.
 
 use core::time::Duration;
+use std::boxed::Box;
 use std::net::SocketAddr;
 use std::string::{String, ToString as _};
+use std::sync::Arc;
 use std::vec::Vec;
 use std::{format, vec};
 
@@ -11,10 +13,11 @@ use serde::Serialize;
 
 use super::hex;
 use super::schedule::{Drawn, Step, Witness};
+use crate::crypto::rust::ml_dsa;
 use crate::handshake::transcript::DirectionKeys;
 use crate::{
-    Accept, Config, DATAGRAM_LEN, Engine, Event, Identity, Instant, ModePolicy, Path, SecretIdentity, Seed, SessionId,
-    Traffic, TransmitKind, TxBuf, UnixTime,
+    Accept, Config, DATAGRAM_LEN, Engine, Event, Identity, Instant, ML_DSA_PUBLIC_KEY_LEN, ML_DSA_SIGNATURE_LEN,
+    ModePolicy, Path, SecretIdentity, Seed, SessionId, SignError, Signer, Traffic, TransmitKind, TxBuf, UnixTime,
 };
 
 const WALL: UnixTime = UnixTime(1_800_000_000);
@@ -141,7 +144,30 @@ fn identity_seed(n: usize) -> Seed {
 }
 
 fn identity(n: usize) -> Identity {
-    Identity::from_secret(&SecretIdentity::generate(&identity_seed(n)))
+    let secret = SecretIdentity::generate(&identity_seed(n));
+    let (key, public_key) = ml_dsa::key_pair(secret.ml_dsa.as_ref().unwrap());
+    Identity::with_signer(&secret.x25519, Some(Arc::new(AsDrawn { key, public_key })))
+}
+
+/// Signs with the randomness that the engine drew, which the provider of the feature `aws-lc` does not take.
+struct AsDrawn {
+    key: ml_dsa::SigningKey,
+    public_key: Box<[u8; ML_DSA_PUBLIC_KEY_LEN]>,
+}
+
+impl Signer for AsDrawn {
+    fn public_key(&self) -> &[u8; ML_DSA_PUBLIC_KEY_LEN] {
+        &self.public_key
+    }
+
+    fn sign(
+        &self,
+        message: &[u8; 64],
+        randomness: &[u8; 32],
+        signature: &mut [u8; ML_DSA_SIGNATURE_LEN],
+    ) -> Result<(), SignError> {
+        ml_dsa::sign(&self.key, message, randomness, signature).then_some(()).ok_or(SignError)
+    }
 }
 
 fn engine_seed(n: usize) -> Seed {

@@ -120,7 +120,7 @@ fn kem() -> Tally {
     let mut random = Rng::with_seed(14);
     for case in 0..100 {
         let (ours, ek) = ml_kem::key_pair(&Secret::new(bytes(&mut random)));
-        let theirs = DecapsulationKey::new(&ML_KEM_1024, ours.expanded()).unwrap();
+        let theirs = DecapsulationKey::new(&ML_KEM_1024, &*ours.expanded()).unwrap();
         let decapsulate = |ct: &[u8]| theirs.decapsulate(ct.into()).unwrap();
 
         let (ct, shared) = EncapsulationKey::new(&ML_KEM_1024, &*ek).unwrap().encapsulate().unwrap();
