@@ -9,6 +9,7 @@ use alloc::vec;
 use zeroize::Zeroize;
 
 use crate::crypto::hash;
+use crate::memory;
 use crate::secret::Secret;
 
 const GENERATION: u64 = 256;
@@ -159,6 +160,11 @@ impl ReceiveChain {
     pub(crate) fn new(key: &Secret<32>, window: usize) -> Self {
         let (position, ahead) = (Position::new(key), Position::new(key));
         Self { position, ahead, key: Secret::zero(), missing: Missing::new(window) }
+    }
+
+    /// Bytes of heap of a chain that keeps the keys of so many missing cells.
+    pub(crate) fn bound(window: usize) -> u64 {
+        memory::keys(5) + window as u64 * (32 + 1)
     }
 
     /// The key for `counter`. The chain stays where it is: the cell is not authentic yet.

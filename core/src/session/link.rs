@@ -5,6 +5,7 @@ use core::net::IpAddr;
 use crate::config::Limits;
 use crate::crypto::burn_stack;
 use crate::handshake::transcript::{Exporter, SessionSecrets};
+use crate::memory;
 use crate::random::Stream;
 use crate::secret::Secret;
 use crate::session::breaker::Breaker;
@@ -95,6 +96,12 @@ impl Link {
             payload_timer: None,
             farewells: 0,
         }
+    }
+
+    /// Bytes of heap of a link, itself included.
+    pub(crate) fn bound(limits: &Limits) -> u64 {
+        // The exporter's, the sending chain's and two headers'.
+        size_of::<Self>() as u64 + memory::keys(2 + 3 + 2) + ReceiveChain::bound(limits.reorder_window)
     }
 
     /// The counter the next cell will have.
