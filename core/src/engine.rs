@@ -1,6 +1,7 @@
 //! The engine: every session of one socket.
 
 pub(crate) mod admit;
+pub(crate) mod bound;
 pub(crate) mod dial;
 mod receive;
 pub(crate) mod routes;
@@ -14,6 +15,7 @@ use core::fmt;
 
 use crate::config::{Accept, Config};
 use crate::engine::admit::{HalfOpen, Pending, Pressure};
+use crate::engine::dial::Dial;
 use crate::engine::routes::{Route, Routes};
 use crate::engine::slab::Slab;
 use crate::error::{CloseReason, ConfigError, UnknownSession};
@@ -80,6 +82,8 @@ enum Timer {
     Shutdown,
 }
 
+/// Cookies that an engine has room for which never hands one out.
+const UNUSED_COOKIES: u32 = 64;
 /// Every session of one socket. See the [crate page](crate) for how it is driven.
 pub struct Engine {
     config: Config,
@@ -146,7 +150,7 @@ impl Engine {
         }
         let limits = config.limits;
         let mut random = Random::new(seed);
-        let replay = Replay::new(if accept_bits == 0 { 64 } else { limits.cookies }, &mut random.public);
+        let replay = Replay::new(if accept_bits == 0 { UNUSED_COOKIES } else { limits.cookies }, &mut random.public);
         #[allow(unused_mut, reason = "mutants change it")]
         let mut grid = Grid::new(&config.traffic, seed.derive(b"B4AE2-slot-owner"));
         #[cfg(b4ae_mutants)]
@@ -293,7 +297,9 @@ impl Engine {
     /// Ends every session, and accepts no more.
     pub fn shutdown(&mut self, now: Instant, how: Shutdown) {
         self.tick(now);
-        self.shutdown = Some(how);
+        if let Some(Shutdown::Flush(deadline)) = self.shutdown.replace(how) {
+            self.timers.remove(&(deadline, Timer::Shutdown));
+        }
         match how {
             Shutdown::Now => self.drop_all(),
             Shutdown::Flush(deadline) => {
@@ -434,6 +440,9 @@ impl Engine {
             self.timers.remove(&(dial.timer, Timer::Dial(slot, generation)));
             self.routes.remove(&dial.cid());
             self.outgoing.remove(&Outgoing::Session(slot));
+            // The next tenant of the place may have jobs of its own: there is never more than one a session.
+            let ticket = Dial::ticket(SessionId { slot, generation });
+            self.jobs.retain(|job| job.ticket != ticket);
         }
         self.list(slot);
     }

@@ -8,12 +8,15 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
 
+use crate::crypto::ml_kem::CT_LEN;
 use crate::crypto::{burn_stack, ml_dsa};
 use crate::handshake::initiator::{AwaitResponse, Confirmed, InitRandomness, Puzzle};
+use crate::handshake::message::{self, INIT_LEN};
 use crate::handshake::responder::{Accepted, AwaitFinish, RespondRandomness, Responded};
 use crate::handshake::{Failed, Prologue};
 use crate::identity::{Identity, PeerId};
-use crate::mode::ModePolicy;
+use crate::memory;
+use crate::mode::{Mode, ModePolicy};
 use crate::secret::Secret;
 use crate::session::SessionId;
 use crate::time::UnixTime;
@@ -167,6 +170,21 @@ impl fmt::Debug for Completion {
 }
 
 impl Job {
+    /// The most bytes of heap that a job for a handshake of another's takes, with what comes of it.
+    pub(crate) fn bound_others(mode: Mode) -> u64 {
+        let respond = size_of::<Prologue>() + INIT_LEN + message::response_len(mode) + CT_LEN + size_of::<Responded>();
+        let accept = message::finish_len(mode) + size_of::<Accepted>();
+        // What was drawn, and the state or secrets of a transcript.
+        respond.max(accept) as u64 + size_of::<AwaitFinish>() as u64 + memory::keys(16)
+    }
+
+    /// The most bytes of heap that a job for a handshake of ours takes, with what comes of it: the Response, which the
+    /// handshake gives away to it, and the Finish, which it gives back.
+    pub(crate) fn bound_own() -> u64 {
+        let messages = message::response_len(Mode::B) + message::finish_len(Mode::B);
+        (messages + size_of::<Prologue>() + size_of::<Confirmed>()) as u64 + memory::keys(20)
+    }
+
     /// Does the work, on the calling thread.
     pub fn run(self) -> Completion {
         let done = self.work();

@@ -82,7 +82,8 @@
 //!
 //! # What is bounded
 //!
-//! Every input does bounded work and every queue has a limit in [`Limits`]. A datagram that is not what it should be
+//! Every input does bounded work and every queue has a limit in [`Limits`]; [`Config::memory_bound`] adds up what they
+//! allow. A datagram that is not what it should be
 //! is counted in [`Drops`] and forgotten; it is never an error, since strangers send what they like. State moves only
 //! after authentication. Once a session is open, no datagram allocates memory but the first of a message longer than
 //! those before it.
@@ -123,6 +124,7 @@ pub mod fuzzing;
 mod handshake;
 mod identity;
 mod job;
+mod memory;
 mod metrics;
 mod mode;
 #[cfg(b4ae_mutants)]
@@ -149,6 +151,7 @@ pub use error::{
 };
 pub use identity::{Identity, PeerId, SecretIdentity};
 pub use job::{Completion, Job, ML_DSA_PUBLIC_KEY_LEN, ML_DSA_SIGNATURE_LEN, SignError, Signer, SoftwareSigner};
+pub use memory::MemoryBound;
 pub use metrics::{Drops, Metrics, SessionStats};
 pub use mode::{Mode, ModePolicy};
 #[cfg(b4ae_mutants)]

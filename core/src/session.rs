@@ -5,6 +5,7 @@ pub(crate) mod chain;
 pub(crate) mod entry;
 pub(crate) mod inbox;
 pub(crate) mod link;
+pub(crate) mod pool;
 pub(crate) mod queue;
 pub(crate) mod received;
 

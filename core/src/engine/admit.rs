@@ -7,7 +7,7 @@ use core::net::IpAddr;
 use core::time::Duration;
 
 use super::{Engine, Outgoing, Route, Timer};
-use crate::config::Accept;
+use crate::config::{Accept, Limits};
 use crate::crypto::hash;
 use crate::handshake::cookie::{Cookie, CookieJar};
 use crate::handshake::fragment::{self, Assembly};
@@ -17,6 +17,7 @@ use crate::handshake::responder::{Accepted, AwaitFinish, RespondRandomness, Resp
 use crate::handshake::{Failed, Hello, Prologue};
 use crate::identity::PeerId;
 use crate::job::{Job, Ticket, Work};
+use crate::memory;
 use crate::mode::Mode;
 use crate::random::Stream;
 use crate::secret::Secret;
@@ -35,8 +36,11 @@ const STALL: Duration = Duration::from_secs(5);
 const DEADLINE: Duration = Duration::from_secs(20);
 /// Datagrams of one handshake that are sent again on request.
 const MAX_RESENT: u16 = 64;
+
 /// Challenges that may wait to be sent.
-const MAX_CHALLENGES: usize = 256;
+pub(crate) fn max_challenges(limits: &Limits) -> usize {
+    limits.challenges_per_second.min(256) as usize
+}
 
 /// The key of Response fragments: known to us and to whom the cookie was told.
 pub(crate) fn response_key(cookie_tag: &Secret<32>) -> Secret<32> {
@@ -86,6 +90,14 @@ struct AwaitingFinish {
 }
 
 impl HalfOpen {
+    /// The most bytes of heap that a handshake of another's takes, beside its place in the table and its job.
+    pub(crate) fn bound(mode: Mode) -> u64 {
+        let shared = 2 * size_of::<usize>() + size_of::<AwaitFinish>();
+        let messages = message::response_len(mode) + message::finish_len(mode);
+        // Its own key, and those of the transcript and the fragments.
+        (size_of::<AwaitingFinish>() + shared + messages) as u64 + memory::keys(1 + 10)
+    }
+
     /// Writes the next datagram that is to be sent now.
     pub(crate) fn write(&mut self, random: &mut Stream, out: &mut [u8; DATAGRAM_LEN]) -> Option<Path> {
         let Stage::Finish(awaiting) = &mut self.stage else { return None };
@@ -205,8 +217,8 @@ impl Engine {
     /// Queues a Challenge, within the budget of the unverified.
     fn challenge(&mut self, path: Path, hello: &Hello) {
         let per_second = self.config.limits.challenges_per_second;
-        if self.challenges.len() >= MAX_CHALLENGES || !self.challenge_bucket.take(self.now, per_second, per_second / 10)
-        {
+        let full = self.challenges.len() >= max_challenges(&self.config.limits);
+        if full || !self.challenge_bucket.take(self.now, per_second, per_second / 10) {
             self.metrics.drops.limited += 1;
             return;
         }
@@ -403,7 +415,7 @@ impl Engine {
         }
         let len = usize::from(header.len);
         if !awaiting.finish.as_ref().is_some_and(|finish| finish.is(header.tag, len)) {
-            awaiting.finish = Assembly::new(header.tag, len, sealed::CHUNK, message::finish_len(Mode::B));
+            awaiting.finish = Assembly::new(header.tag, len, sealed::CHUNK, message::finish_len(awaiting.state.mode));
         }
         let Some(finish) = &mut awaiting.finish else {
             self.metrics.drops.protocol += 1;

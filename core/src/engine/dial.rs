@@ -13,6 +13,7 @@ use crate::handshake::message::{self, INIT_LEN, kind};
 use crate::handshake::{Failed, Hello, Prologue};
 use crate::identity::PeerId;
 use crate::job::{Job, Ticket, Work};
+use crate::memory;
 use crate::mode::{Mode, ModePolicy};
 use crate::random::Stream;
 use crate::secret::Secret;
@@ -104,6 +105,12 @@ impl Dial {
         let jitter = random.below(base / 2);
         self.timer = (now + Duration::from_nanos(base * 3 / 4 + jitter)).min(self.give_up);
         self.retry = (self.retry * 2).min(LONGEST_RETRY);
+    }
+
+    /// The most bytes of heap that a handshake of ours takes, its job included.
+    pub(crate) fn bound() -> u64 {
+        // Its own keys, the Challenges', the fragments'.
+        size_of::<Self>() as u64 + memory::keys(10) + AwaitResponse::bound() + Job::bound_own()
     }
 
     /// Why the handshake came to nothing.
@@ -244,7 +251,7 @@ impl Engine {
             }
             Stage::Init(init) if !init.verifying => {
                 if let Some((header, chunk)) = sealed::read_fragment(&init.response_key, datagram) {
-                    if init.take_fragment(&header, chunk) {
+                    if init.take_fragment(dial.offer, &header, chunk) {
                         self.verify_response(id);
                     }
                     return;
@@ -412,13 +419,14 @@ impl Engine {
 
 impl Init {
     /// Puts a Response fragment in its place. `true` if the Response is whole.
-    fn take_fragment(&mut self, header: &FragmentHeader, chunk: &[u8]) -> bool {
+    fn take_fragment(&mut self, offer: ModePolicy, header: &FragmentHeader, chunk: &[u8]) -> bool {
         if header.kind != kind::RESPONSE {
             return false;
         }
         let len = usize::from(header.len);
         if !self.response.as_ref().is_some_and(|response| response.is(header.tag, len)) {
-            self.response = Assembly::new(header.tag, len, sealed::CHUNK, message::response_len(Mode::B));
+            let longest = offer.iter().map(message::response_len).max().unwrap_or(0);
+            self.response = Assembly::new(header.tag, len, sealed::CHUNK, longest);
         }
         let Some(response) = &mut self.response else { return false };
         response.add(header.index, chunk);

@@ -8,6 +8,7 @@
 use alloc::collections::BTreeMap;
 
 use crate::crypto::siphash::SipKey;
+use crate::memory;
 use crate::secret::{Secret, declassify};
 
 /// Whose datagrams they are.
@@ -34,6 +35,11 @@ impl Routes {
     /// A table under a key that is used for nothing else.
     pub(crate) fn new(key: &Secret<32>) -> Self {
         Self { key: SipKey::new(key), places: BTreeMap::new() }
+    }
+
+    /// The most bytes of heap that so many ids take.
+    pub(crate) fn bound(ids: usize) -> u64 {
+        memory::tree::<Name, Route>(ids)
     }
 
     pub(crate) fn get(&self, cid: &[u8; 8]) -> Option<Route> {

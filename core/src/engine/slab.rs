@@ -2,6 +2,8 @@
 
 use alloc::vec::Vec;
 
+use crate::memory;
+
 pub(crate) struct Slab<T> {
     places: Vec<Place<T>>,
     free: Vec<u32>,
@@ -16,6 +18,11 @@ struct Place<T> {
 impl<T> Slab<T> {
     pub(crate) fn new(capacity: u32) -> Self {
         Self { places: Vec::new(), free: Vec::new(), capacity }
+    }
+
+    /// The most bytes of heap that a table of this capacity takes.
+    pub(crate) fn bound(capacity: u32) -> u64 {
+        memory::vec::<Place<T>>(capacity as usize) + memory::vec::<u32>(capacity as usize)
     }
 
     pub(crate) fn len(&self) -> usize {

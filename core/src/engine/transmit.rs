@@ -3,7 +3,7 @@
 use core::time::Duration;
 
 use super::{Engine, Outgoing, Timer};
-use crate::config::Pattern;
+use crate::config::{Limits, Pattern};
 use crate::error::CloseReason;
 use crate::scheduler::Step;
 use crate::time::{Instant, nanos};
@@ -152,7 +152,14 @@ impl Engine {
         // After a pause the gaps start anew: never a burst.
         let from = if self.now - at > cover_mean { self.now } else { at };
         self.set_cover_timer(slot, generation, from + Duration::from_nanos(gap));
-        self.due.push_back((slot, generation, at));
+        self.push_due(slot, generation, at);
+    }
+
+    /// Low-overhead traffic: a cell is to be sealed, unless the driver has left as many as there can be in time.
+    fn push_due(&mut self, slot: u32, generation: u32, at: Instant) {
+        if self.due.len() < max_due(&self.config.limits) {
+            self.due.push_back((slot, generation, at));
+        }
     }
 
     /// Low-overhead traffic: a cell with something to say is due.
@@ -162,7 +169,7 @@ impl Engine {
         }
         if let Some(link) = self.sessions.get_mut(slot).and_then(|entry| entry.link.as_deref_mut()) {
             link.payload_timer = None;
-            self.due.push_back((slot, generation, at));
+            self.push_due(slot, generation, at);
         }
     }
 
@@ -203,6 +210,11 @@ impl Engine {
         }
         self.timers.insert((at, Timer::Payload(slot, generation)));
     }
+}
+
+/// Low-overhead traffic: one cell of cover and one of payload a session.
+pub(crate) fn max_due(limits: &Limits) -> usize {
+    2 * limits.sessions as usize
 }
 
 /// An exponentially distributed number with this mean.

@@ -11,6 +11,7 @@ use crate::crypto::aead::TAG_LEN;
 use crate::crypto::ml_kem::{self, CT_LEN, DecapsulationKey, EK_LEN};
 use crate::crypto::{hash, x25519};
 use crate::identity::{Identity, PeerId};
+use crate::memory;
 use crate::mode::{Mode, ModePolicy};
 use crate::secret::Secret;
 use crate::time::UnixTime;
@@ -77,6 +78,13 @@ impl AwaitResponse {
         init[HELLO_LEN..HELLO_LEN + 32].copy_from_slice(&e);
         init[HELLO_LEN + 32..].copy_from_slice(&*ek);
         Self { transcript: begin(prologue, &e, &ek), e: randomness.e.duplicate(), e1, init }
+    }
+
+    /// Bytes of heap of the state where it is shared, itself included.
+    pub(crate) fn bound() -> u64 {
+        let shared = 2 * size_of::<usize>() + size_of::<Self>();
+        // The decapsulation key of FIPS 203, expanded; the transcript's keys and `e`.
+        (shared + INIT_LEN + 3168) as u64 + memory::keys(8)
     }
 
     /// Reads the Response and writes the Finish. Leaves the state as it was: what arrives may be an attacker's, and

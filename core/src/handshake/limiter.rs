@@ -4,6 +4,7 @@ use alloc::collections::BTreeMap;
 use alloc::collections::btree_map::Entry;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use crate::memory;
 use crate::random::Stream;
 use crate::time::Instant;
 
@@ -71,6 +72,11 @@ impl Places {
         host
     }
 
+    /// The most bytes of heap that the places of so many sessions take.
+    pub(crate) fn bound(sessions: u32) -> u64 {
+        memory::tree::<Prefix, u32>(sessions as usize)
+    }
+
     /// Sessions of the host that `ip` belongs to.
     pub(crate) fn held(&self, ip: IpAddr) -> u32 {
         self.0.get(&Self::host(ip)).copied().unwrap_or(0)
@@ -105,6 +111,11 @@ const WIDE: u32 = 10;
 impl Limiter {
     pub(crate) fn new(capacity: u32, per_second: u32) -> Self {
         Self { buckets: BTreeMap::new(), capacity: capacity as usize, per_second }
+    }
+
+    /// The most bytes of heap that so many prefixes take.
+    pub(crate) fn bound(capacity: u32) -> u64 {
+        memory::tree::<Prefix, Bucket>(capacity as usize)
     }
 
     /// Whether a handshake from `ip` is within the budgets of both its prefixes.

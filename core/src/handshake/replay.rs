@@ -22,6 +22,11 @@ impl Replay {
         Self { sets: [set(0), set(1)], capacity }
     }
 
+    /// The most bytes of heap that both sets take.
+    pub(crate) fn bound(capacity: u32) -> u64 {
+        2 * Filter::bound(capacity as usize)
+    }
+
     /// Remembers a cookie that our own tag vouched for. `false` if it was there already, or if so many are that the
     /// answer could not be trusted: either costs the peer a fresh Challenge, never its session.
     pub(crate) fn insert(&mut self, cookie: &Cookie, random: &mut Stream) -> bool {
@@ -57,9 +62,16 @@ mod bloom {
     /// One false positive in a thousand when full: it costs a peer one round trip.
     const FALSE_POSITIVES: f64 = 0.001;
 
+    /// What the filter keeps before its bits: a version, their number, that of hashes, and the seed.
+    const HEADER: usize = 1 + 8 + 4 + 32;
+
     pub(super) struct Filter(Bloom<[u8; COOKIE_LEN]>);
 
     impl Filter {
+        pub(super) fn bound(capacity: usize) -> u64 {
+            (HEADER + Bloom::<[u8; COOKIE_LEN]>::compute_bitmap_size(capacity, FALSE_POSITIVES)) as u64
+        }
+
         pub(super) fn new(capacity: usize, random: &mut Stream) -> Self {
             // The filter's two hash keys are the halves of the seed, and must differ: drawn at random, they do.
             let filter = Bloom::new_for_fp_rate_with_seed(capacity, FALSE_POSITIVES, &random.bytes());
@@ -77,10 +89,15 @@ mod exact {
     use alloc::collections::BTreeSet;
 
     use super::{COOKIE_LEN, Cookie, Stream};
+    use crate::memory;
 
     pub(super) struct Filter(BTreeSet<[u8; COOKIE_LEN]>);
 
     impl Filter {
+        pub(super) fn bound(capacity: usize) -> u64 {
+            memory::tree::<[u8; COOKIE_LEN], ()>(capacity)
+        }
+
         pub(super) fn new(_capacity: usize, _random: &mut Stream) -> Self {
             Self(BTreeSet::new())
         }

@@ -189,6 +189,11 @@ impl ReceiveChain {
         self.position.begin(key);
     }
 
+    /// Bytes of heap of a chain that keeps the keys of so many missing cells.
+    pub(crate) fn bound(window: usize) -> u64 {
+        window as u64 * (32 + 1)
+    }
+
     /// Leaves the key for `counter` in `work`. The chain stays where it is: the cell is not authentic yet.
     pub(crate) fn peek(&self, counter: u64, work: &mut Workspace) -> Result<(), Unusable> {
         let (ahead, key) = &mut *work.0;

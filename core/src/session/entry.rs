@@ -8,6 +8,7 @@ use crate::engine::Event;
 use crate::engine::dial::Dial;
 use crate::error::CloseReason;
 use crate::identity::PeerId;
+use crate::memory;
 use crate::mode::Mode;
 use crate::session::inbox::Inbox;
 use crate::session::link::Link;
@@ -58,7 +59,7 @@ impl Entry {
             mode: None,
             dial: None,
             link: None,
-            queue: SendQueue::default(),
+            queue: SendQueue::new(limits.message),
             inbox: Inbox::new(limits.receive_bytes, limits.message),
             delivered: VecDeque::new(),
             opened: None,
@@ -71,6 +72,13 @@ impl Entry {
             told: false,
             listed: false,
         }
+    }
+
+    /// The most bytes of heap that an open session holds, beside the text of messages and its place in the table.
+    pub(crate) fn bound(limits: &Limits) -> u64 {
+        let queue = SendQueue::bound(limits.send_messages, limits.message);
+        let inbox = Inbox::bound(limits.receive_bytes, limits.message);
+        Link::bound(limits) + queue + inbox + memory::vec::<MessageId>(limits.send_messages)
     }
 
     pub(crate) fn open(&mut self, how: Opened) {

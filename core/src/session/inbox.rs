@@ -1,18 +1,18 @@
 //! Messages on their way in: put together from cells, handed out once each, in order.
 
+use alloc::boxed::Box;
 use alloc::collections::VecDeque;
+use alloc::vec;
 use alloc::vec::Vec;
 
 use zeroize::Zeroize as _;
 
+use crate::memory;
+use crate::session::pool::Pool;
 use crate::wire::cell::{DATA_LEN, Fragment};
 
-/// Messages that may be under way at once, from the first not handed out on.
+/// Messages that may be under way at once, from the first not handed out on, and never more than cells.
 const MESSAGES: u64 = 1024;
-/// Buffers kept for the next messages, so that a steady flow of them allocates nothing.
-const SPARE: usize = 4;
-/// The largest buffer kept.
-const SPARE_LEN: usize = 16 * 1024;
 
 /// The receiving side of delivery.
 #[repr(C)]
@@ -27,9 +27,10 @@ pub(crate) struct Inbox {
     next_ordered: u64,
     /// Messages to hand out.
     ready: VecDeque<u64>,
-    spare: Vec<Buffer>,
+    pool: Pool,
     /// Cells of messages here.
     held_cells: u64,
+    window_messages: u64,
     max_message: usize,
 }
 
@@ -50,7 +51,32 @@ struct Partial {
 #[derive(Default)]
 struct Buffer {
     bytes: Vec<u8>,
-    have: Vec<u64>,
+    have: Have,
+}
+
+/// A bit for each cell of a message. Those of a short message need no memory of their own.
+#[derive(Default)]
+struct Have {
+    first: u64,
+    rest: Box<[u64]>,
+}
+
+impl Have {
+    fn new(cells: usize) -> Self {
+        Self { first: 0, rest: vec![0; cells.div_ceil(64).saturating_sub(1)].into() }
+    }
+
+    /// Sets a bit. `false` if it was set already.
+    fn set(&mut self, index: u16) -> bool {
+        let word = match usize::from(index / 64) {
+            0 => &mut self.first,
+            at => &mut self.rest[at - 1],
+        };
+        let bit = 1 << (index % 64);
+        let fresh = *word & bit == 0;
+        *word |= bit;
+        fresh
+    }
 }
 
 impl Drop for Buffer {
@@ -70,17 +96,33 @@ impl Inbox {
             entries: VecDeque::new(),
             next_ordered: 0,
             ready: VecDeque::new(),
-            spare: Vec::new(),
+            pool: Pool::new(max_message),
             held_cells: 0,
             taken_cells: 0,
-            window_cells: (receive_bytes / DATA_LEN) as u64,
+            window_cells: Self::window(receive_bytes).0,
+            window_messages: Self::window(receive_bytes).1,
             max_message,
         }
     }
 
+    /// The cells and the messages that may be under way at once.
+    fn window(receive_bytes: usize) -> (u64, u64) {
+        let cells = (receive_bytes / DATA_LEN) as u64;
+        (cells, cells.min(MESSAGES))
+    }
+
+    /// The most bytes of heap that an inbox holds beside the text of messages, each of at most `message` bytes.
+    pub(crate) fn bound(receive_bytes: usize, message: usize) -> u64 {
+        let (cells, messages) = Self::window(receive_bytes);
+        let messages = usize::try_from(messages).unwrap_or(usize::MAX);
+        let maps = cells.div_ceil(64) * size_of::<u64>() as u64;
+        let pool = (Pool::LIST + Pool::slack(message)) as u64;
+        memory::vec::<Entry>(messages) + memory::vec::<u64>(messages) + maps + pool
+    }
+
     /// What the peer may begin: messages below the first, and cells up to the second, both counted from the start.
     pub(crate) fn credit(&self) -> (u64, u64) {
-        (self.base + MESSAGES, self.taken_cells + self.window_cells)
+        (self.base + self.window_messages, self.taken_cells + self.window_cells)
     }
 
     /// Messages that wait to be taken.
@@ -93,7 +135,7 @@ impl Inbox {
         let Some(offset) = fragment.message.checked_sub(self.base) else { return Ok(false) };
         let count = usize::from(fragment.count);
         let len = usize::try_from(fragment.len).map_err(|_| Violation)?;
-        if offset >= MESSAGES || len > self.max_message || len > count * DATA_LEN {
+        if offset >= self.window_messages || len > self.max_message || len > count * DATA_LEN {
             return Err(Violation);
         }
         #[cfg(b4ae_leaks)]
@@ -109,10 +151,8 @@ impl Inbox {
                 return Err(Violation);
             }
             self.held_cells += count as u64;
-            let mut buffer = self.spare.pop().unwrap_or_default();
+            let mut buffer = Buffer { bytes: self.pool.take(len), have: Have::new(count) };
             buffer.bytes.resize(len, 0);
-            buffer.have.clear();
-            buffer.have.resize(count.div_ceil(64), 0);
             let (count, unordered) = (fragment.count, fragment.unordered);
             self.entries[offset] = Entry::Partial(Partial { buffer, missing: count, count, unordered });
         }
@@ -123,11 +163,9 @@ impl Inbox {
         if !same {
             return Err(Violation);
         }
-        let (word, bit) = (usize::from(fragment.index) / 64, fragment.index % 64);
-        if partial.buffer.have[word] >> bit & 1 == 1 {
+        if !partial.buffer.have.set(fragment.index) {
             return Ok(false);
         }
-        partial.buffer.have[word] |= 1 << bit;
         partial.missing -= 1;
         let from = (usize::from(fragment.index) * DATA_LEN).min(len);
         let to = len.min(from + DATA_LEN);
@@ -174,11 +212,7 @@ impl Inbox {
         let Entry::Whole { mut buffer, count, .. } = core::mem::replace(entry, Entry::Taken) else { return None };
         let len = buffer.bytes.len();
         out.get_mut(..len)?.copy_from_slice(&buffer.bytes);
-        buffer.bytes.as_mut_slice().zeroize();
-        if self.spare.len() < SPARE && buffer.bytes.capacity() <= SPARE_LEN {
-            buffer.bytes.clear();
-            self.spare.push(buffer);
-        }
+        self.pool.give(core::mem::take(&mut buffer.bytes));
         self.held_cells -= u64::from(count);
         self.taken_cells += u64::from(count);
         while self.base < self.next_ordered && matches!(self.entries.front(), Some(Entry::Taken)) {
@@ -257,7 +291,7 @@ mod tests {
             Fragment { message: 1, len: ok.len + 1, ..ok },
             Fragment { message: 1, count: 5, len: 4 * DATA_LEN as u32 + 1, ..ok },
             // Beyond the credit, in messages and in cells.
-            Fragment { message: MESSAGES, ..ok },
+            Fragment { message: 8, ..ok },
             Fragment { message: 1, count: 7, ..ok },
         ];
         for fragment in wrong {
@@ -268,14 +302,14 @@ mod tests {
     #[test]
     fn credit_comes_back_with_taking_and_not_before() {
         let mut inbox = inbox();
-        assert_eq!(inbox.credit(), (MESSAGES, 8));
+        assert_eq!(inbox.credit(), (8, 8));
         for message in 0..8 {
             inbox.insert(&fragment(message, 0, 1), &BYTES).unwrap();
         }
-        assert_eq!(inbox.credit(), (MESSAGES, 8));
+        assert_eq!(inbox.credit(), (8, 8));
         assert_eq!(inbox.insert(&fragment(8, 0, 1), &BYTES), Err(Violation));
         inbox.take(&mut [0; DATA_LEN]).unwrap();
-        assert_eq!(inbox.credit(), (MESSAGES + 1, 9));
+        assert_eq!(inbox.credit(), (9, 9));
         assert_eq!(inbox.insert(&fragment(8, 0, 1), &BYTES), Ok(true));
     }
 }

@@ -6,6 +6,7 @@ use core::net::IpAddr;
 use crate::config::Limits;
 use crate::crypto::burn_stack;
 use crate::handshake::transcript::{DirectionKeys, Exporter, SessionSecrets};
+use crate::memory;
 use crate::random::Stream;
 use crate::secret::InPlace;
 use crate::session::breaker::Breaker;
@@ -114,6 +115,12 @@ impl Link {
         self.send_header.as_mut().copy_from_slice(send.header.expose());
         self.receive_chain.begin(&receive.chain);
         self.receive_header.as_mut().copy_from_slice(receive.header.expose());
+    }
+
+    /// Bytes of heap of a link, itself included.
+    pub(crate) fn bound(limits: &Limits) -> u64 {
+        // The exporter's; all others stand in it.
+        size_of::<Self>() as u64 + memory::keys(1) + ReceiveChain::bound(limits.reorder_window)
     }
 
     /// The counter the next cell will have.

@@ -6,7 +6,9 @@ use core::time::Duration;
 
 use zeroize::Zeroize as _;
 
+use crate::memory;
 use crate::session::MessageId;
+use crate::session::pool::Pool;
 use crate::time::Instant;
 use crate::wire::cell::{Ack, DATA_LEN, Fragment};
 
@@ -14,10 +16,6 @@ use crate::wire::cell::{Ack, DATA_LEN, Fragment};
 const IN_FLIGHT: usize = 200;
 /// A cell is lost once this many sent after it have arrived.
 const REORDER: u64 = 16;
-/// Buffers kept for the next messages, so that a steady flow of them neither allocates nor frees.
-const SPARE: usize = 4;
-/// The largest buffer kept.
-const SPARE_LEN: usize = 16 * 1024;
 const FIRST_RTO: Duration = Duration::from_secs(1);
 const MIN_RTO: Duration = Duration::from_millis(20);
 const MAX_RTO: Duration = Duration::from_secs(60);
@@ -52,7 +50,7 @@ pub(crate) struct SendQueue {
     messages: VecDeque<Message>,
     in_flight: VecDeque<Sent>,
     pub(crate) retransmissions: u64,
-    spare: Vec<Vec<u8>>,
+    pool: Pool,
     next_id: u64,
     bytes: usize,
     /// Cells not begun yet, over all messages.
@@ -113,6 +111,19 @@ impl Rtt {
 }
 
 impl SendQueue {
+    /// For messages of at most `message` bytes.
+    pub(crate) fn new(message: usize) -> Self {
+        let mut queue = Self::default();
+        queue.pool = Pool::new(message);
+        queue
+    }
+
+    /// The most bytes of heap that a queue of `messages` holds, each of at most `message` bytes, beside their text.
+    pub(crate) fn bound(messages: usize, message: usize) -> u64 {
+        let in_flight = (IN_FLIGHT * size_of::<Sent>()) as u64;
+        memory::vec::<Message>(messages) + in_flight + (Pool::LIST + Pool::slack(message)) as u64
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.messages.len()
     }
@@ -165,13 +176,12 @@ impl SendQueue {
         if self.in_flight.capacity() == 0 {
             // Once, at the application's first message: no cell allocates.
             self.in_flight.reserve_exact(IN_FLIGHT);
-            self.spare.reserve_exact(SPARE);
         }
         let id = self.next_id;
         self.next_id += 1;
         self.bytes += bytes.len();
         self.waiting_cells += usize::from(count);
-        let mut copy = self.spare.pop().unwrap_or_default();
+        let mut copy = self.pool.take(bytes.len());
         copy.extend_from_slice(bytes);
         self.messages.push_back(Message { id, bytes: copy, unordered, count, next: 0, confirmed: 0, queued_at: now });
         MessageId(id)
@@ -267,14 +277,11 @@ impl SendQueue {
         if message.confirmed < message.count {
             return;
         }
-        let mut bytes = core::mem::take(&mut message.bytes);
+        let bytes = core::mem::take(&mut message.bytes);
         self.bytes -= bytes.len();
+        self.pool.give(bytes);
         if let Ok(at) = self.messages.binary_search_by_key(&id, |m| m.id) {
             self.messages.remove(at);
-        }
-        bytes.zeroize();
-        if self.spare.len() < SPARE && bytes.capacity() <= SPARE_LEN {
-            self.spare.push(bytes);
         }
         delivered(MessageId(id));
     }
