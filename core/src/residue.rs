@@ -3,6 +3,7 @@
 //! Secrets are looked for in halves of sixteen bytes, and kept masked meanwhile, so that the search does not find
 //! itself. Every mapping that can be written is searched: heap and stacks, what has been freed included.
 
+use core::time::Duration;
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt as _;
 use std::string::String;
@@ -136,6 +137,14 @@ impl Pair {
         (this, id)
     }
 
+    fn run_until(&mut self, what: &str, condition: impl Fn(&Self) -> bool) {
+        let deadline = self.now + Duration::from_secs(600);
+        while !condition(self) {
+            assert!(self.now < deadline, "{what}");
+            self.turn();
+        }
+    }
+
     fn see_work(&mut self, job: &Job) {
         match &job.work {
             Work::Init { randomness, .. } => {
@@ -210,18 +219,14 @@ impl Pair {
 fn nothing_is_left(n: u8, modes: ModePolicy) {
     let (mut pair, id) = Pair::new(n, modes);
     pair.engines[0].session(id).unwrap().send(b"what nobody else should read").unwrap();
-    while pair.received < 1 {
-        pair.turn();
-    }
+    pair.run_until("a message arrives", |pair| pair.received == 1);
     (0..500).for_each(|_| pair.turn());
     assert_eq!(pair.ephemeral.found(), Vec::<&str>::new(), "of an open session's handshake");
     // The search can find: what an open session needs is there.
     assert!(!pair.session.found().is_empty() && !pair.identities.found().is_empty());
 
     pair.engines[0].session(id).unwrap().close();
-    while pair.ended < 2 {
-        pair.turn();
-    }
+    pair.run_until("both ends are over", |pair| pair.ended == 2);
     let Pair { engines, session, identities, .. } = pair;
     drop(engines);
     assert_eq!(session.found(), Vec::<&str>::new(), "of a session that is over");
