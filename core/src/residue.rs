@@ -182,7 +182,7 @@ impl Pair {
     }
 
     fn turn(&mut self) {
-        self.now = self.now + core::time::Duration::from_millis(1);
+        self.now = self.now + Duration::from_millis(1);
         let now = self.now;
         let (arrived, still) = core::mem::take(&mut self.wire).into_iter().partition(|(at, ..)| *at <= now);
         self.wire = still;

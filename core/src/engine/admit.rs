@@ -259,8 +259,9 @@ impl Engine {
             self.metrics.drops.puzzle += 1;
             return;
         }
-        let known = self.by_cookie.get(&cookie_id(&tag)).copied();
-        let Some(slot) = known.or_else(|| self.begin_half_open(path, header, &tag)) else { return };
+        let id = cookie_id(&tag);
+        let known = self.by_cookie.get(&id).copied();
+        let Some(slot) = known.or_else(|| self.begin_half_open(path, header, &tag, id)) else { return };
         let Some(half) = self.half_open.get_mut(slot) else { return };
         match &mut half.stage {
             Stage::Init(assembly) => {
@@ -282,7 +283,7 @@ impl Engine {
     }
 
     /// Room for a handshake whose address a cookie has verified, within its prefix's budget.
-    fn begin_half_open(&mut self, path: Path, header: &InitHeader, tag: &Secret<32>) -> Option<u32> {
+    fn begin_half_open(&mut self, path: Path, header: &InitHeader, tag: &Secret<32>, id: [u8; 32]) -> Option<u32> {
         if !self.limiter.admit(path.remote().ip(), self.now, &mut self.random.public) {
             self.metrics.drops.limited += 1;
             return None;
@@ -297,7 +298,7 @@ impl Engine {
         let timer = self.now + STALL;
         let half = HalfOpen {
             path,
-            cookie_id: cookie_id(tag),
+            cookie_id: id,
             header: *header,
             response_key: response_key(tag),
             stage: Stage::Init(assembly),
@@ -307,7 +308,7 @@ impl Engine {
             resent: 0,
         };
         let (slot, generation) = self.half_open.insert(half).ok()?;
-        self.by_cookie.insert(cookie_id(tag), slot);
+        self.by_cookie.insert(id, slot);
         self.timers.insert((timer, Timer::HalfOpen(slot, generation)));
         Some(slot)
     }
