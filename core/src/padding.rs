@@ -33,6 +33,7 @@ mod tests {
             let padded = padme(len);
             assert!(padded >= len && (padded - len) * 100 <= len * 12, "{len} -> {padded}");
         }
+        assert_eq!([0, 1, 2, 3].map(padme), [0, 1, 2, 3]);
         // Table 1 of the reference implementation's examples.
         assert_eq!([9, 100, 600, 5000, 100_000].map(padme), [10, 104, 608, 5120, 100_352]);
     }
