@@ -116,6 +116,13 @@ mod tests {
     }
 
     #[test]
+    fn a_fragment_of_another_tag_or_length_is_of_another_message() {
+        let assembly = Assembly::new([1; 8], 25, CHUNK, 160).unwrap();
+        assert!(assembly.is([1; 8], 25) && assembly.tag() == [1; 8]);
+        assert!(!assembly.is([2; 8], 25) && !assembly.is([1; 8], 24));
+    }
+
+    #[test]
     fn a_message_that_is_not_what_its_fragments_said_is_none() {
         let message = [7; 25];
         let mut assembly = Assembly::new(tag_of(&message), 25, CHUNK, 160).unwrap();
