@@ -166,6 +166,9 @@ impl FinishKeys {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::handshake::Hello;
+    use crate::handshake::responder::{RespondRandomness, Responded};
+    use crate::{SecretIdentity, Seed};
 
     #[test]
     fn a_puzzle_takes_its_own_solution_and_hardly_another() {
@@ -178,5 +181,28 @@ mod tests {
         let elsewhere = (2..=60).filter(|&n| puzzle(n, 10).verify(solution)).count();
         assert!(elsewhere < 3, "a solution for one cookie passes for {elsewhere} of 59 others");
         assert!(puzzle(1, 0).verify(0));
+    }
+
+    /// A responder that answers in a mode of its own liking, to an initiator that offers one.
+    #[test]
+    fn a_mode_that_was_not_offered_is_refused() {
+        let [alice, bob] = [1, 2].map(|n| Identity::from_secret(&SecretIdentity::generate(&Seed::new([n; 32]))));
+        let hello = Hello::new(ModePolicy::B_THEN_A, &[3; 32], &[4; 8]);
+        let prologue = Prologue { hello, cookie: [5; 24], responder: bob.peer_id() };
+        let own = InitRandomness { e: Secret::new([6; 32]), e1: Secret::new([7; 64]) };
+        let state = AwaitResponse::new(&prologue, &own);
+        for (mode, other) in [(Mode::A, Mode::B), (Mode::B, Mode::A)] {
+            let [e, m, signature] = [8, 9, 10].map(|n| Secret::new([n; 32]));
+            let randomness = RespondRandomness { e, m, signature, cid: [11; 8] };
+            let accept = message::accept_bits(ModePolicy::only(mode));
+            let Ok(responded) = Responded::new(&prologue, &bob, accept, &state.init[..], &randomness) else {
+                panic!("a Response in {mode:?}")
+            };
+            let confirm = |offer| {
+                let response = responded.response.clone();
+                state.confirm(&alice, bob.peer_id(), ModePolicy::only(offer), response, UnixTime(0), &[12; 32])
+            };
+            assert!(confirm(mode).is_ok() && confirm(other).is_err(), "{mode:?}");
+        }
     }
 }
