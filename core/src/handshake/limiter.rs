@@ -220,6 +220,25 @@ mod tests {
     }
 
     #[test]
+    fn a_full_table_forgets_a_prefix_that_owes_nothing() {
+        for seed in 0..16 {
+            let mut random = Stream::new(Secret::new([seed; 32]));
+            // Seven hosts and the network that they share.
+            let mut limiter = Limiter::new(8, 20);
+            let spend = |limiter: &mut Limiter, hosts: &[u32], now| {
+                let ips = hosts.iter().flat_map(|&host| [v4(host); BURST as usize]);
+                assert_eq!(admitted(limiter, ips, now), BURST * hosts.len() as u32);
+            };
+            spend(&mut limiter, &[1, 2, 3, 4, 5, 6, 7], Instant::ORIGIN);
+            let later = Instant::ORIGIN + Duration::from_secs(1);
+            spend(&mut limiter, &[1, 2, 4, 5, 6, 7], later);
+            assert!(limiter.admit(v4(9), later, &mut random));
+            let again = [1, 2, 4, 5, 6, 7].map(|host| limiter.admit(v4(host), later, &mut random));
+            assert_eq!(again, [false; 6], "seed {seed}");
+        }
+    }
+
+    #[test]
     fn the_table_never_grows_beyond_its_capacity() {
         let mut random = random();
         let mut limiter = Limiter::new(64, 20);
