@@ -197,3 +197,59 @@ pub(crate) fn check_proof(
     let known = PublicKeys::hash_ml_dsa(key) == keys.ml_dsa_hash;
     if known && ml_dsa::verify(key, &signed(role.label(), h, peer, own), signature) { Ok(()) } else { Err(Failed) }
 }
+
+#[cfg(test)]
+mod tests {
+    use alloc::vec;
+
+    use super::*;
+    use crate::{SecretIdentity, Seed};
+
+    fn identity(n: u8) -> Identity {
+        Identity::from_secret(&SecretIdentity::generate(&Seed::new([n; 32])))
+    }
+
+    #[test]
+    fn the_mode_is_the_first_offered_that_is_accepted() {
+        let select = |offer: ModePolicy, accept| select(offer.iter(), accept_bits(accept));
+        assert_eq!(select(ModePolicy::B_THEN_A, ModePolicy::A_THEN_B), Some(Mode::B));
+        assert_eq!(select(ModePolicy::A_THEN_B, ModePolicy::B), Some(Mode::B));
+        assert_eq!(select(ModePolicy::A, ModePolicy::B), None);
+        assert_eq!(select(ModePolicy::B, ModePolicy::A), None);
+    }
+
+    #[test]
+    fn an_identity_is_refused_when_it_has_expired_or_is_of_another_version() {
+        let mut block = [0; IDENTITY_LEN];
+        write_keys(&identity(1).0.public, UnixTime(100), &mut block);
+        let taken = [99, 100, 101].map(|wall| read_identity(&block, UnixTime(wall)).is_ok());
+        assert_eq!(taken, [true, true, false]);
+        block[0] = 2;
+        assert!(read_identity(&block, UnixTime(99)).is_err());
+    }
+
+    #[test]
+    fn a_proof_is_the_peers_own_over_this_transcript_and_these_two() {
+        let [alice, bob, carol] = [1, 2, 3].map(identity);
+        let h = [4; 64];
+        let mut proof = vec![0; proof_len(Mode::B)];
+        prove(Role::Initiator, &alice, bob.peer_id(), &h, &[5; 32], &mut proof).ok().unwrap();
+        let check = |role, peer: &Identity, own: &Identity, h: &[u8; 64], proof: &[u8]| {
+            check_proof(role, peer.peer_id(), &peer.0.public, own.peer_id(), h, proof).is_ok()
+        };
+        assert!(check(Role::Initiator, &alice, &bob, &h, &proof));
+        assert!(!check(Role::Responder, &alice, &bob, &h, &proof), "another role");
+        assert!(!check(Role::Initiator, &alice, &carol, &h, &proof), "for somebody else");
+        assert!(!check(Role::Initiator, &alice, &bob, &[6; 64], &proof), "of another handshake");
+        let mut edited = proof.clone();
+        edited[ML_DSA_PUBLIC_KEY_LEN] ^= 1;
+        assert!(!check(Role::Initiator, &alice, &bob, &h, &edited), "an edited signature");
+        // Right in itself, under a key that is not of the identity.
+        let signer = carol.0.signer.as_ref().unwrap();
+        let (key, signature) = proof.split_first_chunk_mut::<ML_DSA_PUBLIC_KEY_LEN>().unwrap();
+        *key = *signer.public_key();
+        let message = signed(Role::Initiator.label(), &h, alice.peer_id(), bob.peer_id());
+        assert!(signer.sign(&message, &[5; 32], signature.first_chunk_mut().unwrap()).is_ok());
+        assert!(!check(Role::Initiator, &alice, &bob, &h, &proof), "somebody else's signature");
+    }
+}
