@@ -85,11 +85,14 @@ pub enum SendError {
     /// The session's queue is full, or what waits in it already takes `max_queue_latency`; a `Writable` event
     /// follows once there is room.
     Full,
-    /// No message may be this long.
+    /// No message to this peer may be this long.
     TooLong {
         /// The longest message allowed, in bytes.
         max: usize,
     },
+    /// The peer takes no message, however short: its whole window is smaller than our smallest bucket
+    /// ([`Padding::min`](crate::Padding::min)).
+    PeerTakesNone,
     /// The session is closing.
     Closing,
 }
@@ -99,6 +102,7 @@ impl fmt::Display for SendError {
         match self {
             Self::Full => f.write_str("the send queue is full"),
             Self::TooLong { max } => write!(f, "the message is longer than {max} bytes"),
+            Self::PeerTakesNone => f.write_str("the peer has no room for a padded message, however short"),
             Self::Closing => f.write_str("the session is closing"),
         }
     }

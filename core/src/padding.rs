@@ -11,6 +11,23 @@ impl Padding {
         let padded = if bucket <= self.max as usize { bucket } else { padme(len) };
         padded.div_ceil(DATA_LEN)
     }
+
+    /// The longest message of at most `max` bytes that takes no more than `cells`; `None` if even an empty one takes
+    /// more.
+    pub(crate) fn longest(self, cells: u64, max: usize) -> Option<usize> {
+        let fits = |len: usize| self.cells(len) as u64 <= cells;
+        // Longer messages never take fewer cells, so that halving finds it: in 24 steps for the longest limit there is.
+        let (mut longest, mut beyond) = (fits(0).then_some(0)?, max + 1);
+        while beyond - longest > 1 {
+            let middle = longest + (beyond - longest) / 2;
+            if fits(middle) {
+                longest = middle;
+            } else {
+                beyond = middle;
+            }
+        }
+        Some(longest)
+    }
 }
 
 /// PADMÉ (Nikitin et al., PETS 2019, section 4): keeps as many leading bits of the length as its exponent has, at
@@ -45,5 +62,22 @@ mod tests {
         assert_eq!(cells, [1, 1, 1, 2, 4, 16]);
         assert_eq!(padding.cells(16385), padme(16385).div_ceil(1024));
         assert_eq!(padding.cells(1 << 20), 1024);
+    }
+
+    #[test]
+    fn the_longest_message_fits_and_the_next_does_not() {
+        for padding in [Padding::default(), Padding { min: 4096, max: 4096 }, Padding { min: 1024, max: 1 << 20 }] {
+            for cells in 0..200 {
+                let max = 100_000;
+                match padding.longest(cells, max) {
+                    Some(longest) => {
+                        assert!(padding.cells(longest) as u64 <= cells);
+                        assert!(longest == max || padding.cells(longest + 1) as u64 > cells, "{padding:?} {cells}");
+                    }
+                    None => assert!(cells < u64::from(padding.min) / DATA_LEN as u64),
+                }
+            }
+        }
+        assert_eq!(Padding::default().longest(20, usize::MAX / 2), Some(20 << 10));
     }
 }

@@ -19,7 +19,6 @@ use crate::mode::Mode;
 use crate::secret::Secret;
 use crate::session::entry::Entry;
 use crate::transmit::Path;
-use crate::wire::cell::DATA_LEN;
 
 /// Names one session for good: a reused slot gets a new generation, so a stale id finds nothing.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -135,9 +134,9 @@ impl Session<'_> {
         }
         let cells = u16::try_from(padding.cells(message.len())).expect("16 MiB are fewer cells than 2^16");
         if let Some(window) = self.entry().queue.window().filter(|&window| u64::from(cells) > window) {
-            // A power of two is a bucket, and never longer once padded.
-            let bytes = usize::try_from(window).unwrap_or(max).saturating_mul(DATA_LEN);
-            return Err(SendError::TooLong { max: bytes.checked_ilog2().map_or(0, |log| 1 << log) });
+            return Err(padding
+                .longest(window, max)
+                .map_or(SendError::PeerTakesNone, |max| SendError::TooLong { max }));
         }
         if !self.engine.has_room(self.entry(), message.len()) {
             self.engine.entry_mut(self.id).want_write = true;

@@ -5,8 +5,8 @@ mod support;
 use std::time::Duration;
 
 use b4ae_core::{
-    Accept, CloseReason, Config, ConfigError, DATAGRAM_LEN, Engine, Event, Identity, Instant, Limits, ModePolicy, Path,
-    SecretIdentity, Seed, SendError, Shutdown, Traffic, TransmitKind, TxBuf, UnixTime,
+    Accept, CloseReason, Config, ConfigError, DATAGRAM_LEN, Engine, Event, Identity, Instant, Limits, ModePolicy,
+    Padding, Path, SecretIdentity, Seed, SendError, Shutdown, Traffic, TransmitKind, TxBuf, UnixTime,
 };
 use support::{Flight, World, address, config, constant, few};
 
@@ -76,6 +76,14 @@ fn a_message_beyond_all_the_credit_a_peer_will_ever_give_ends_the_session() {
     let mut session = world.engines[0].session(id).expect("open");
     assert_eq!(session.send(&[1; 9000]), Err(SendError::TooLong { max: 4096 }));
     assert!(session.send(&[1; 2000]).is_ok());
+
+    // Who pads every message to more than that can send none, and hears that rather than a length.
+    let padding = Padding { min: 8192, max: 16384 };
+    let mut world = World::new([constant(2).padding(padding), constant(2).limits(small)]);
+    let id = world.connect(0, 1, ModePolicy::A);
+    world.run(1000);
+    let mut session = world.engines[0].session(id).expect("open");
+    assert_eq!(session.send(b""), Err(SendError::PeerTakesNone));
 }
 
 #[test]

@@ -128,7 +128,7 @@ impl Host {
         ordered: bool,
     ) -> Result<bool, Violation> {
         Ok(match self.send(around, id, &message, ordered)? {
-            Ok(_) | Err(SendError::TooLong { .. }) => true,
+            Ok(_) | Err(SendError::TooLong { .. } | SendError::PeerTakesNone) => true,
             Err(SendError::Full) => {
                 self.app(id).waiting = Some((message, ordered));
                 false
