@@ -189,6 +189,12 @@ impl Traffic {
         self.interval
     }
 
+    /// How long what waits in a session's queue may take to leave: see
+    /// [`with_max_queue_latency`](Self::with_max_queue_latency).
+    pub const fn max_queue_latency(&self) -> Duration {
+        self.max_queue_latency
+    }
+
     /// Whether when, where to and how long cells leave does not depend on what applications do: the guarantee, which
     /// holds for all but low-overhead traffic. Then a `send` changes nothing, and need wake nobody.
     pub const fn is_protected(&self) -> bool {
