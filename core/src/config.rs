@@ -212,6 +212,14 @@ impl Traffic {
         }
     }
 
+    /// What is between two slots at least, and between two groups.
+    pub(crate) const fn rest(&self) -> Duration {
+        match self.pattern {
+            Pattern::Burst { period, .. } => period,
+            Pattern::Constant | Pattern::Poisson | Pattern::LowOverhead { .. } => self.interval,
+        }
+    }
+
     /// The longest a session waits for a slot of its own when there are so many; of random gaps, what one in a million
     /// exceeds. `max_queue_latency` must not be shorter.
     pub fn longest_gap(&self, sessions: u32) -> Duration {
