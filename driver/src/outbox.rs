@@ -109,7 +109,7 @@ impl Outbox {
         }
     }
 
-    /// On a constant grid cells come in order; random delays do not.
+    /// On every schedule cells come in order; with random delays they do not.
     fn hold(&mut self, sealed: Sealed) {
         let place = self.waiting.partition_point(|other| other.due <= sealed.due);
         self.waiting.insert(place, sealed);

@@ -72,7 +72,7 @@ impl PeerHandle {
 
     /// Queues the message in `message` and leaves `None` behind, or waits for room.
     ///
-    /// On a constant grid this does not wake the loop: the message waits for a slot of its session, and nothing that
+    /// Where traffic is protected this does not wake the loop: the message waits for a slot of its session, and nothing that
     /// can be measured from outside depends on when it was queued.
     ///
     /// # Panics

@@ -182,7 +182,8 @@ pub(crate) enum Profile {
     HighSecurity,
     /// Cells at random, 10 a second for each session in the mean, one in five kept for cover
     Poisson,
-    /// Four cells for each session every 30 seconds, and silence between: for devices that sleep
+    /// Four cells for each session every 30 seconds, and silence between: for devices that sleep. Best at both ends; to
+    /// reach such a peer with another profile takes a --timeout of two of its periods
     Burst,
 }
 

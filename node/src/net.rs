@@ -74,11 +74,11 @@ fn config(args: TrafficArgs, sessions: u32) -> Result<ConfigBuilder, Error> {
 
 /// What a node that only connects is configured with.
 pub(crate) fn client(args: TrafficArgs, timeout: Option<Duration>) -> Result<Config, Error> {
-    let least = traffic(args)?.shortest_handshake_timeout(1);
     let builder = config(args, 1)?;
     let builder = match timeout {
-        Some(timeout) if timeout < HANDSHAKE => builder.handshake_timeout(timeout.max(least)),
-        _ => builder,
+        // However short it is, it is kept outside; a peer whose cells are rare may need more than the default.
+        Some(timeout) => builder.handshake_timeout(timeout.max(traffic(args)?.shortest_handshake_timeout(1))),
+        None => builder,
     };
     builder.build().map_err(Error::Config)
 }
