@@ -22,7 +22,7 @@ fn a_configuration_that_cannot_work_is_refused_with_what_it_would_take() {
     for traffic in schedules {
         for sessions in [1, 5, 64] {
             built(tight(traffic, sessions));
-            let shorter = |time: Duration| time - ms(1);
+            let shorter = |time: Duration| time.saturating_sub(ms(1));
             let needed = |time: Duration| u64::try_from(time.as_millis()).expect("some minutes");
             let gap = traffic.longest_gap(sessions);
             let limits = Limits { sessions, ..Limits::default() };

@@ -179,8 +179,8 @@ fn exponential(mean: u64, bits: u64) -> u64 {
         mantissa = (if reaches { square >> 1 } else { square }) as u64;
     }
     let negative = (u64::from(zeros + 1) << 32) - log;
-    let product = (u128::from(negative) * u128::from(LN_2) >> 32) * u128::from(mean) >> 32;
-    u64::try_from(product).unwrap_or(u64::MAX)
+    let natural = (u128::from(negative) * u128::from(LN_2)) >> 32;
+    u64::try_from((natural * u128::from(mean)) >> 32).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]
