@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use b4ae_core::{Accept, Config, ConfigBuilder, ConfigError, Instant, Limits, ModePolicy, Traffic, TransmitKind};
 use b4ae_sim::{Action, Behaviour, HostId, HostSpec, Latency, Network, World};
-use b4ae_tests::{BEHAVIOURS, Net, at, built, ms, open, secs};
+use b4ae_tests::{BEHAVIOURS, Net, at, built, ms, open, opened, secs};
 
 /// This traffic for so many sessions, with time limits as short as they may be.
 fn tight(traffic: Traffic, sessions: u32) -> ConfigBuilder {
@@ -172,7 +172,10 @@ impl Row {
     fn count(&self) -> (f64, f64) {
         let spec = |accept| HostSpec::new(built(tight(self.traffic, 1).accept(accept))).without_signer();
         let mut net = Net::of(4, spec(Accept::Anyone(ModePolicy::A)), spec(Accept::Nobody));
-        net.open();
+        net.connect(ModePolicy::A);
+        // Longer than from one cell to the next.
+        net.run(secs(700));
+        assert_eq!(opened(&net.world, net.client), 1, "{}", self.name);
         let from = net.world.now();
         net.run(secs(self.counted));
         let times = cells_after(&net.world, net.client, from);
