@@ -1,134 +1,18 @@
 //! Configuration: required choices are arguments, ranges are checked at `build`, the result is immutable.
 
+mod traffic;
+
 use alloc::vec::Vec;
 use core::time::Duration;
+
+pub(crate) use traffic::Pattern;
+pub use traffic::Traffic;
 
 use crate::error::ConfigError;
 use crate::identity::PeerId;
 use crate::mode::ModePolicy;
 use crate::time::nanos;
 use crate::wire::cell::DATA_LEN;
-
-/// When cells leave. A function of the configuration and the set of sessions alone, unless the pattern is
-/// low-overhead.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Traffic {
-    pub(crate) interval: Duration,
-    pub(crate) dummy_permille: u16,
-    pub(crate) max_queue_latency: Duration,
-    pub(crate) lead: Duration,
-    pub(crate) leave_boundary: Duration,
-    pub(crate) circuit_breaker: bool,
-    pub(crate) pattern: Pattern,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum Pattern {
-    Constant,
-    LowOverhead { cover_mean: Duration, delay_min: Duration, delay_max: Duration },
-}
-
-impl Traffic {
-    /// A constant grid: one slot every `interval`, for all sessions together, from the first session on.
-    ///
-    /// A session's own slots come every `interval` times the number of sessions, rounded up to a power of two.
-    pub const fn constant(interval: Duration) -> Self {
-        Self {
-            interval,
-            dummy_permille: 0,
-            max_queue_latency: Duration::from_secs(10),
-            lead: Duration::from_millis(2),
-            leave_boundary: Duration::from_secs(10),
-            circuit_breaker: true,
-            pattern: Pattern::Constant,
-        }
-    }
-
-    /// 100 slots a second, one in five reserved for cover.
-    pub const fn balanced() -> Self {
-        Self { dummy_permille: 200, ..Self::constant(Duration::from_millis(10)) }
-    }
-
-    /// 10 slots a second, half of them reserved for cover.
-    pub const fn high_security() -> Self {
-        Self {
-            dummy_permille: 500,
-            max_queue_latency: Duration::from_secs(60),
-            ..Self::constant(Duration::from_millis(100))
-        }
-    }
-
-    /// Cells leave when there is something to say, up to 1000 a second, after a random delay and among Poisson
-    /// cover: **obfuscation, not protection**. Whoever watches the link can tell when the application is active.
-    pub const fn low_overhead_unprotected() -> Self {
-        Self {
-            pattern: Pattern::LowOverhead {
-                cover_mean: Duration::from_secs(1),
-                delay_min: Duration::ZERO,
-                delay_max: Duration::from_millis(20),
-            },
-            ..Self::constant(Duration::from_millis(1))
-        }
-    }
-
-    /// The share of slots, 0.0 to 0.9, reserved for cells that carry no message even when messages wait. Nothing on
-    /// the wire shows it: it bounds the application's throughput at `1 - dummy_rate` of the slots.
-    #[must_use]
-    pub fn with_dummy_rate(mut self, share: f64) -> Self {
-        self.dummy_permille = if share >= 0.0 { (share * 1000.0 + 0.5) as u16 } else { u16::MAX };
-        self
-    }
-
-    /// How long what waits in a session's queue may take to leave: `send` answers `Full` beyond it. A message that
-    /// has waited this long may take a slot that `dummy_rate` reserved.
-    #[must_use]
-    pub const fn with_max_queue_latency(mut self, latency: Duration) -> Self {
-        self.max_queue_latency = latency;
-        self
-    }
-
-    /// How long before its slot a cell is sealed, so that at the slot the driver only sends.
-    #[must_use]
-    pub const fn with_lead(mut self, lead: Duration) -> Self {
-        self.lead = lead;
-        self
-    }
-
-    /// A session that ends keeps its slots until the next multiple of this, so that the moment of a close does not
-    /// show. Default 10 s.
-    #[must_use]
-    pub const fn with_leave_boundary(mut self, boundary: Duration) -> Self {
-        self.leave_boundary = boundary;
-        self
-    }
-
-    /// Whether a session whose path loses a tenth of its cells uses fewer of its slots (RFC 8084). Default: yes.
-    #[must_use]
-    pub const fn with_circuit_breaker(mut self, on: bool) -> Self {
-        self.circuit_breaker = on;
-        self
-    }
-
-    /// For low-overhead traffic: the mean gap between cover cells of a session, and the bounds of the random delay a
-    /// payload cell gets. No effect on a constant grid.
-    #[must_use]
-    pub const fn with_cover(mut self, mean_gap: Duration, delay_min: Duration, delay_max: Duration) -> Self {
-        if let Pattern::LowOverhead { .. } = self.pattern {
-            self.pattern = Pattern::LowOverhead { cover_mean: mean_gap, delay_min, delay_max };
-        }
-        self
-    }
-
-    /// Time between two slots, all sessions together.
-    pub const fn interval(&self) -> Duration {
-        self.interval
-    }
-
-    /// Whether cells leave on a constant grid: the traffic the product's guarantee is about.
-    pub const fn is_constant_rate(&self) -> bool {
-        matches!(self.pattern, Pattern::Constant)
-    }
-}
 
 /// Every bound. What an attacker or a peer can make the engine hold is limited by these, and
 /// [`Config::memory_bound`] adds it up.
@@ -264,8 +148,8 @@ impl Config {
             limits: Limits::default(),
             accept: Accept::default(),
             padding: Padding::default(),
-            idle_timeout: Duration::from_secs(60),
-            handshake_timeout: Duration::from_secs(20),
+            idle_timeout: IDLE_TIMEOUT,
+            handshake_timeout: HANDSHAKE_TIMEOUT,
             puzzle_bits_min: 0,
             #[cfg(b4ae_mutants)]
             mutant: None,
@@ -281,14 +165,10 @@ impl Config {
     pub fn limits(&self) -> &Limits {
         &self.limits
     }
-
-    /// The longest a session waits for a slot of its own when every session slot is taken.
-    fn longest_gap(&self) -> Duration {
-        // A permutation per round puts two slots of one owner up to 2P - 1 apart.
-        let round = u64::from(self.limits.sessions.next_power_of_two());
-        Duration::from_nanos(nanos(self.traffic.interval).saturating_mul(round * 2))
-    }
 }
+
+const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Builds a [`Config`].
 #[derive(Clone, Debug)]
@@ -356,11 +236,6 @@ impl ConfigBuilder {
             if cover_mean < Duration::from_millis(1) {
                 return Err(ConfigError::Interval);
             }
-            // Gaps are exponential: one in a million is longer than fourteen times the mean.
-            let gap = cover_mean.saturating_mul(14).max(delay_max.saturating_mul(2));
-            if config.idle_timeout < gap {
-                return Err(ConfigError::IdleTimeout { needed_ms: nanos(gap).div_ceil(1_000_000) });
-            }
         }
         let limits = &config.limits;
         let ranges = [
@@ -397,15 +272,43 @@ impl ConfigBuilder {
         if !(longest..=1 << 30).contains(&limits.receive_bytes) {
             return Err(ConfigError::Limit("receive_bytes"));
         }
-        if traffic.is_constant_rate() {
-            let gap = config.longest_gap();
-            if traffic.max_queue_latency < gap {
-                return Err(ConfigError::QueueLatency { needed_ms: nanos(gap).div_ceil(1_000_000) });
+        config.check_times()?;
+        Ok(config)
+    }
+}
+
+impl Config {
+    /// Whether a full house of sessions is served within the time limits.
+    fn check_times(&self) -> Result<(), ConfigError> {
+        let (traffic, sessions) = (&self.traffic, self.limits.sessions);
+        let ms = |time: Duration| nanos(time).div_ceil(1_000_000);
+        if let Pattern::Burst { period, cells } = traffic.pattern {
+            if !(1..=128).contains(&cells) {
+                return Err(ConfigError::Limit("cells of a group"));
             }
-            if config.idle_timeout < gap * 4 {
-                return Err(ConfigError::IdleTimeout { needed_ms: nanos(gap * 4).div_ceil(1_000_000) });
+            let group = traffic.interval.saturating_mul(sessions.next_power_of_two()).saturating_mul(cells);
+            if period < group || period > Duration::from_secs(24 * 3600) {
+                return Err(ConfigError::Period { needed_ms: ms(group) });
             }
         }
-        Ok(config)
+        let gap = traffic.longest_gap(sessions);
+        if traffic.is_protected() && traffic.max_queue_latency < gap {
+            return Err(ConfigError::QueueLatency { needed_ms: ms(gap) });
+        }
+        let idle = traffic.shortest_idle_timeout(sessions);
+        if self.idle_timeout < idle {
+            return Err(ConfigError::IdleTimeout { needed_ms: ms(idle) });
+        }
+        let handshake = traffic.shortest_handshake_timeout(sessions);
+        if self.handshake_timeout < handshake {
+            return Err(ConfigError::HandshakeTimeout { needed_ms: ms(handshake) });
+        }
+        Ok(())
+    }
+
+    /// How long a session that is closing may take to deliver what was queued: as long as that may wait for its slots, if
+    /// that is longer than silence may last.
+    pub(crate) fn closing_timeout(&self) -> Duration {
+        self.idle_timeout.max(self.traffic.max_queue_latency)
     }
 }

@@ -28,7 +28,7 @@ use crate::job::{Completion, Job, Outcome, Outstanding, Ticket};
 use crate::metrics::Metrics;
 use crate::mode::Mode;
 use crate::random::{Random, Seed};
-use crate::scheduler::Grid;
+use crate::scheduler::Scheduler;
 use crate::session::chain::Workspace;
 use crate::session::entry::Entry;
 use crate::session::link::{Link, Side};
@@ -72,7 +72,7 @@ enum Outgoing {
     HalfOpen(u32),
 }
 
-/// What happens at a time of its own, outside the grid. Names carry a generation: a stale one does nothing.
+/// What happens at a time of its own, outside the schedule. Names carry a generation: a stale one does nothing.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 enum Timer {
     Dial(u32, u32),
@@ -101,7 +101,7 @@ pub struct Engine {
     jobs: VecDeque<Job>,
     outgoing: BTreeSet<Outgoing>,
     timers: BTreeSet<(Instant, Timer)>,
-    grid: Grid,
+    scheduler: Scheduler,
     /// Low-overhead cells that are due.
     due: VecDeque<(u32, u32, Instant)>,
     shutdown: Option<Shutdown>,
@@ -152,10 +152,10 @@ impl Engine {
         let mut random = Random::new(seed);
         let replay = Replay::new(if accept_bits == 0 { UNUSED_COOKIES } else { limits.cookies }, &mut random.public);
         #[allow(unused_mut, reason = "mutants change it")]
-        let mut grid = Grid::new(&config.traffic, seed.derive(b"B4AE2-slot-owner"));
+        let mut scheduler = Scheduler::new(&config.traffic, seed.derive(b"B4AE2-slot-owner"));
         #[cfg(b4ae_mutants)]
         {
-            grid.burst_catch_up = config.mutant == Some(crate::mutant::Mutant::BurstCatchUp);
+            scheduler.burst_catch_up = config.mutant == Some(crate::mutant::Mutant::BurstCatchUp);
         }
         Ok(Self {
             own_keys: KnockKeys::new(identity.peer_id()),
@@ -170,7 +170,7 @@ impl Engine {
             jobs: VecDeque::new(),
             outgoing: BTreeSet::new(),
             timers: BTreeSet::new(),
-            grid,
+            scheduler,
             due: VecDeque::new(),
             shutdown: None,
             metrics: Metrics::default(),
@@ -204,7 +204,7 @@ impl Engine {
     /// Nothing else makes a cell appear. Extra calls do no harm.
     pub fn handle_timeout(&mut self, now: Instant) {
         self.tick(now);
-        self.grid.arm(self.now);
+        self.scheduler.arm(self.now);
         while let Some(&(at, timer)) = self.timers.first() {
             if at > self.now {
                 break;
@@ -251,7 +251,7 @@ impl Engine {
     /// When to call [`handle_timeout`](Self::handle_timeout) next: at once if the time has passed, never if `None`.
     pub fn poll_timeout(&self) -> Option<Instant> {
         let timer = self.timers.first().map(|&(at, _)| at);
-        let next = match (timer, self.grid.next_seal()) {
+        let next = match (timer, self.scheduler.next_call()) {
             (Some(a), Some(b)) => Some(a.min(b)),
             (a, b) => a.or(b),
         };
@@ -325,7 +325,7 @@ impl Engine {
         Metrics {
             // Those of others, besides our own.
             handshakes: self.metrics.handshakes.saturating_add(half_open),
-            slots_skipped: self.grid.skipped(),
+            slots_skipped: self.scheduler.skipped(),
             puzzle_bits: self.pressure.bits().max(self.config.puzzle_bits_min),
             ..self.metrics
         }
@@ -340,7 +340,7 @@ impl Engine {
         }
     }
 
-    /// Gives keys to a session, and slots from the next round on.
+    /// Gives keys to a session, and slots from now on.
     fn join(&mut self, slot: u32, link: Box<Link>) {
         let cid = link.receive_cid;
         let Some(generation) = self.sessions.generation(slot) else { return };
@@ -351,30 +351,33 @@ impl Engine {
         entry.link = Some(link);
         self.routes.insert(cid, Route::Session(slot));
         self.metrics.sessions += 1;
-        if self.config.traffic.is_constant_rate() {
-            self.grid.join(slot, self.now);
+        if self.config.traffic.is_protected() {
+            self.scheduler.join(slot, self.now);
         } else {
             self.start_low_overhead(slot, generation);
         }
     }
 
-    /// Constant rate: takes a session out of the schedule if its time to leave has come. It has just had its slot at
+    /// Protected traffic: takes a session out of the schedule if its time to leave has come. It has just had its slot at
     /// `at`, the last it gets: which slot that is does not depend on when within an earlier period it was closed.
-    fn leave_grid(&mut self, slot: u32, at: Instant) {
+    fn leave_schedule(&mut self, slot: u32, at: Instant) {
         #[cfg(b4ae_mutants)]
         let at = self.mutant_leave_time(at);
         let boundary = self.config.traffic.leave_boundary;
+        if !self.scheduler.may_leave() {
+            return;
+        }
         let Some(link) = self.sessions.get_mut(slot).and_then(|entry| entry.link.as_deref_mut()) else { return };
         let Some(leaves) = link.leaves.filter(|&leaves| leaves <= at) else { return };
         if link.has_said_farewell() {
-            self.grid.leave(slot);
+            self.scheduler.leave(slot);
             self.unlink(slot);
         } else {
             link.leaves = Some(leaves + boundary);
         }
     }
 
-    /// Wipes a session's keys; the grid knows it no more.
+    /// Wipes a session's keys; the schedule knows it no more.
     fn unlink(&mut self, slot: u32) {
         let Some(generation) = self.sessions.generation(slot) else { return };
         let Some(entry) = self.sessions.get_mut(slot) else { return };
@@ -425,12 +428,12 @@ impl Engine {
         let dial = entry.dial.take();
         self.metrics.handshakes -= u32::from(dial.is_some());
         entry.end(reason);
-        let constant = self.config.traffic.is_constant_rate();
+        let protected = self.config.traffic.is_protected();
         if let Some(link) = &mut entry.link {
             let boundary = nanos(self.config.traffic.leave_boundary).max(1);
             let next = (now.as_nanos() / boundary + 1).saturating_mul(boundary);
             let unheard = dial.is_some() || reason == CloseReason::Idle;
-            link.leaves = Some(if unheard || !constant { now } else { Instant::from_nanos(next) });
+            link.leaves = Some(if unheard || !protected { now } else { Instant::from_nanos(next) });
             if unheard {
                 link.skip_farewell();
             }
@@ -450,7 +453,7 @@ impl Engine {
     /// Ends everything at once.
     fn drop_all(&mut self) {
         let sessions: Vec<_> = self.sessions.iter().map(|(slot, _)| slot).collect();
-        self.grid.clear();
+        self.scheduler.clear();
         for slot in sessions {
             self.end_session(slot, CloseReason::Local);
             self.unlink(slot);
@@ -480,8 +483,7 @@ impl Engine {
         }
         let traffic = &self.config.traffic;
         let share = u64::from(1000 - traffic.dummy_permille);
-        let gap = nanos(traffic.interval).saturating_mul(self.grid.round_len().max(1) as u64);
-        let gap = gap.saturating_mul(1000) / share;
+        let gap = self.scheduler.gap().saturating_mul(1000) / share;
         (entry.queue.waiting_cells() as u64).saturating_mul(gap) <= nanos(traffic.max_queue_latency)
     }
 
@@ -526,7 +528,17 @@ impl Engine {
 
     #[cfg(b4ae_mutants)]
     pub(crate) fn draw_once_more(&mut self) {
-        self.grid.draw_once_more();
+        self.scheduler.draw_once_more();
+    }
+
+    #[cfg(b4ae_mutants)]
+    pub(crate) fn hasten(&mut self) {
+        self.scheduler.hasten();
+    }
+
+    #[cfg(b4ae_mutants)]
+    pub(crate) fn stretch(&mut self) {
+        self.scheduler.stretch();
     }
 
     #[cfg(b4ae_mutants)]

@@ -9,7 +9,7 @@ use core::fmt;
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum ConfigError {
-    /// The slot interval is below ten microseconds or above ten minutes.
+    /// The slot interval, mean gap or spacing is below ten microseconds or above ten minutes.
     Interval,
     /// `dummy_rate` is not within 0.0 to 0.9.
     DummyRate,
@@ -21,6 +21,16 @@ pub enum ConfigError {
     /// A session's slots may be so far apart that `idle_timeout` ends it for want of traffic.
     IdleTimeout {
         /// The shortest idle timeout that fits, in milliseconds.
+        needed_ms: u64,
+    },
+    /// The handshake timeout is shorter than the peer's first cell may take.
+    HandshakeTimeout {
+        /// The shortest handshake timeout that fits, in milliseconds.
+        needed_ms: u64,
+    },
+    /// The groups of a full house of sessions do not fit into their period, or the period is longer than a day.
+    Period {
+        /// How long such a group takes, in milliseconds.
         needed_ms: u64,
     },
     /// A limit is zero, or too small or large to work with.
@@ -46,6 +56,14 @@ impl fmt::Display for ConfigError {
             Self::IdleTimeout { needed_ms } => {
                 write!(f, "the idle timeout must be at least {needed_ms} ms at this rate and number of sessions")
             }
+            Self::HandshakeTimeout { needed_ms } => {
+                write!(f, "the handshake timeout must be at least {needed_ms} ms with this traffic")
+            }
+            Self::Period { needed_ms } => write!(
+                f,
+                "the period must be at least {needed_ms} ms for groups of this size, spacing and number of sessions, and at \
+                 most a day"
+            ),
             Self::Limit(name) => write!(f, "the limit {name} is out of range"),
             Self::Delay => f.write_str("timing_delay_min must not exceed timing_delay_max"),
             Self::Padding => {

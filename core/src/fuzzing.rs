@@ -31,7 +31,7 @@ impl Engine {
         let (side, opened) =
             if initiator { (Side::Initiator, Opened::ByUs) } else { (Side::Responder, Opened::ByPeer) };
         let secrets = Transcript::new(&[b"known"]).finish(Mode::A);
-        let mut entry = Entry::new(peer, self.config().limits());
+        let mut entry = Entry::new(peer, self.config());
         entry.mode = Some(Mode::A);
         entry.open(opened);
         let link = Link::new(secrets, side, path, self.config().limits(), self.now());

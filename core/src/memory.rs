@@ -72,7 +72,7 @@ impl Config {
             Accept::Listed(peers) => (Some(peers.iter().any(|(_, policy)| modes(policy))), size_of_val(&peers[..])),
         };
         let mode = mode.map(|signs| if signs { Mode::B } else { Mode::A });
-        let load = Load { mode, constant_rate: self.traffic.is_constant_rate() };
+        let load = Load { mode, traffic: &self.traffic };
         let mut bound = Engine::memory_bound(&self.limits, load);
         bound.other += peers as u64;
         bound

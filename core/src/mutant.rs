@@ -1,6 +1,7 @@
 //! Engines broken on purpose, so that the tests of the wire rule can show that they notice. Never in a build without
 //! `--cfg b4ae_mutants`.
 
+use crate::config::{Pattern, Traffic};
 use crate::engine::Engine;
 use crate::time::Instant;
 
@@ -23,11 +24,15 @@ pub enum Mutant {
     DrawOnPayload,
     /// A session that was closed leaves once its peer has been told, and not at the boundary.
     LeaveAtOnce,
+    /// Poisson: a session with a message has its next point sooner.
+    ShortenedGap,
+    /// Groups: one with a message is a round longer.
+    StretchedGroup,
 }
 
 impl Mutant {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 10] = [
         Self::FifoOwner,
         Self::WorkConserving,
         Self::BurstCatchUp,
@@ -36,7 +41,18 @@ impl Mutant {
         Self::LendIdleSlots,
         Self::DrawOnPayload,
         Self::LeaveAtOnce,
+        Self::ShortenedGap,
+        Self::StretchedGroup,
     ];
+
+    /// Whether it changes anything for this traffic.
+    pub fn applies_to(self, traffic: &Traffic) -> bool {
+        match self {
+            Self::ShortenedGap => traffic.pattern == Pattern::Poisson,
+            Self::StretchedGroup => matches!(traffic.pattern, Pattern::Burst { .. }),
+            _ => traffic.is_protected(),
+        }
+    }
 }
 
 impl Engine {
@@ -55,19 +71,25 @@ impl Engine {
         if self.is(Mutant::FifoOwner) || self.is(Mutant::LendIdleSlots) && !wants(owner) {
             return Some(longest().unwrap_or(owner));
         }
-        // Not from the start: a session needs some cells before it knows that it may send.
+        // Not from the start: a session needs some of its peer's cells before it knows that it may send.
         let young = || {
             let link = self.slot_entry(owner).and_then(|entry| entry.link.as_deref());
-            link.is_some_and(|link| link.cells_sent < 100)
+            link.is_some_and(|link| link.cells_received < 5)
         };
         (!self.is(Mutant::WorkConserving) || wants(owner) || young()).then_some(owner)
     }
 
-    /// Draws for the slot of `owner` what no slot should.
+    /// Does for the slot of `owner` what no slot should.
     pub(crate) fn mutant_draw(&mut self, owner: u32) {
         let wants = self.slot_entry(owner).is_some_and(|entry| entry.queue.wants_slot(self.now()));
         if self.is(Mutant::DrawOnPayload) && wants {
             self.draw_once_more();
+        }
+        if self.is(Mutant::ShortenedGap) && wants {
+            self.hasten();
+        }
+        if self.is(Mutant::StretchedGroup) && wants {
+            self.stretch();
         }
     }
 

@@ -39,7 +39,7 @@
 //!    more than a slot is dropped: two in one slot would be a burst that tells how long the loop was away.
 //! 2. The engine: time, finished jobs, sealing the next cells.
 //! 3. The application, unless a cell is about to be due. The loop never waits for an application's thread: it does not
-//!    block on a lock, and a `send` on a constant grid does not wake it.
+//!    block on a lock, and a `send` does not wake it where traffic is protected.
 //! 4. What arrives. A due cell goes between any two datagrams of a flood.
 //!
 //! # What is bounded

@@ -53,7 +53,7 @@ pub(crate) struct Mailbox {
     pub(crate) peer_id: PeerId,
     pub(crate) offer: ModePolicy,
     pub(crate) longest_message: usize,
-    pub(crate) constant_rate: bool,
+    pub(crate) protected: bool,
 }
 
 /// Why a connect request was not taken.
@@ -69,7 +69,7 @@ impl Mailbox {
         peer_id: PeerId,
         offer: ModePolicy,
         longest_message: usize,
-        constant_rate: bool,
+        protected: bool,
     ) -> Self {
         Self {
             state: Mutex::new(State {
@@ -91,7 +91,7 @@ impl Mailbox {
             peer_id,
             offer,
             longest_message,
-            constant_rate,
+            protected,
         }
     }
 

@@ -30,8 +30,8 @@ struct Sealed {
 pub(crate) struct Outbox {
     waiting: VecDeque<Sealed>,
     spare: Vec<Buffer>,
-    /// The grid's interval. Cells later than this are dropped: two in one slot would be a burst that shows.
-    interval: Option<Duration>,
+    /// Cells later than this are dropped: made up for, they would be a burst that shows.
+    tolerance: Option<Duration>,
     /// How long before a cell is due nothing that can wait is begun.
     guard: Duration,
 }
@@ -57,10 +57,10 @@ impl Departure<'_> {
 }
 
 impl Outbox {
-    /// An empty outbox for a grid with slots this far apart, or for no grid.
-    pub(crate) fn new(interval: Option<Duration>) -> Self {
-        let guard = interval.map_or(Duration::ZERO, |interval| (interval / 4).min(GUARD));
-        Self { waiting: VecDeque::new(), spare: Vec::new(), interval, guard }
+    /// An empty outbox for cells that may be so late, or for such as are never late.
+    pub(crate) fn new(tolerance: Option<Duration>) -> Self {
+        let guard = tolerance.map_or(Duration::ZERO, |tolerance| (tolerance / 4).min(GUARD));
+        Self { waiting: VecDeque::new(), spare: Vec::new(), tolerance, guard }
     }
 
     /// Whether a cell is about to be due.
@@ -77,7 +77,7 @@ impl Outbox {
             }
             let late = now - first.due;
             via.lateness.record(late);
-            if self.interval.is_some_and(|interval| late > interval) {
+            if self.tolerance.is_some_and(|tolerance| late > tolerance) {
                 via.counters.slots_skipped.add();
             } else if via.send(first.path, &first.bytes[..first.len]) {
                 via.counters.slots_sent.add();
@@ -109,7 +109,7 @@ impl Outbox {
         }
     }
 
-    /// On a constant grid cells come in order; random delays do not.
+    /// On every schedule cells come in order; with random delays they do not.
     fn hold(&mut self, sealed: Sealed) {
         let place = self.waiting.partition_point(|other| other.due <= sealed.due);
         self.waiting.insert(place, sealed);

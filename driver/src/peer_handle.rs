@@ -72,7 +72,7 @@ impl PeerHandle {
 
     /// Queues the message in `message` and leaves `None` behind, or waits for room.
     ///
-    /// On a constant grid this does not wake the loop: the message waits for a slot of its session, and nothing that
+    /// Where traffic is protected this does not wake the loop: the message waits for a slot of its session, and nothing that
     /// can be measured from outside depends on when it was queued.
     ///
     /// # Panics
@@ -102,7 +102,7 @@ impl PeerHandle {
         state.outgoing.push(Message::new(message.take().unwrap_or_default()));
         drop(state);
         shared.mark();
-        if !shared.mailbox.constant_rate {
+        if !shared.mailbox.protected {
             shared.mailbox.wake();
         }
         Poll::Ready(Ok(id))
@@ -150,8 +150,8 @@ impl PeerHandle {
             drop(state);
             if stalled {
                 shared.mark();
-                // Without a grid the loop may sleep for long; on one it looks at every slot.
-                if !shared.mailbox.constant_rate {
+                // Where nothing leaves without need the loop may sleep for long; else it looks before every slot.
+                if !shared.mailbox.protected {
                     shared.mailbox.wake();
                 }
             }

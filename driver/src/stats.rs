@@ -57,6 +57,6 @@ pub struct EndpointStats {
     pub receive_errors: u64,
     /// Slow jobs that panicked, as in a broken signer.
     pub job_panics: u64,
-    /// How often a call of the application woke the loop. On a constant grid no `send` is among them.
+    /// How often a call of the application woke the loop. Where traffic is protected no `send` is among them.
     pub wakes: u64,
 }

@@ -116,9 +116,8 @@ impl Driver {
         let engine = Engine::new(&config, identity, &seed().map_err(BindError::Entropy)?, now, Clock::wall())?;
         let socket = Socket::bind(listen)?;
         let (limits, traffic) = (config.limits(), config.traffic());
-        let constant_rate = traffic.is_constant_rate();
-        let mailbox =
-            Arc::new(Mailbox::new(clock, socket.local(), engine.peer_id(), offer, limits.message, constant_rate));
+        let protected = traffic.is_protected();
+        let mailbox = Arc::new(Mailbox::new(clock, socket.local(), engine.peer_id(), offer, limits.message, protected));
         // As many as the engine may have out for others, and one for each session of its own.
         let capacity = limits.pending_jobs.saturating_add(limits.sessions).min(1 << 16) as usize;
         let waker = Arc::clone(&mailbox);
@@ -129,7 +128,7 @@ impl Driver {
             engine,
             socket,
             receiver: Receiver::new(),
-            outbox: Outbox::new(constant_rate.then_some(traffic.interval())),
+            outbox: Outbox::new(protected.then_some(traffic.tolerance())),
             jobs,
             waker: None,
             stopping: None,

@@ -132,7 +132,7 @@ impl Watched {
             let buf = TxBuf::new(&mut memory).expect("room");
             let Some(transmit) = self.engine.poll_transmit(buf) else { return sent };
             assert_eq!((transmit.len, memory[DATAGRAM_LEN]), (DATAGRAM_LEN, 0xaa));
-            if transmit.kind == TransmitKind::Cell && self.config.traffic().is_constant_rate() {
+            if transmit.kind == TransmitKind::Cell && self.config.traffic().is_protected() {
                 self.check_slot(now, transmit.due, may_have_cells);
             }
             let bytes = *memory.first_chunk().expect("a datagram");

@@ -172,7 +172,7 @@ impl From<OneMode> for Mode {
     }
 }
 
-/// A named way of spending slots.
+/// A named schedule.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
 pub(crate) enum Profile {
     /// 100 slots a second, one in five kept for cover
@@ -180,17 +180,34 @@ pub(crate) enum Profile {
     /// 10 slots a second, half of them kept for cover
     #[value(name = "high_security", alias = "high-security")]
     HighSecurity,
+    /// Cells at random, 10 a second for each session in the mean, one in five kept for cover
+    Poisson,
+    /// Four cells for each session every 30 seconds, and silence between: for devices that sleep. Best at both ends; to
+    /// reach such a peer with another profile takes a --timeout of two of its periods
+    Burst,
 }
 
 /// When datagrams leave.
 #[derive(Args, Clone, Copy, Debug)]
 pub(crate) struct TrafficArgs {
-    /// How slots are spent
+    /// When cells leave
     #[arg(long, value_enum, default_value_t = Profile::Balanced)]
     pub(crate) profile: Profile,
     /// Slots a second, all sessions together, instead of the profile's
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    #[arg(
+        long,
+        value_name = "N",
+        value_parser = clap::value_parser!(u32).range(1..=100_000),
+        help = "Slots a second, all sessions together, instead of the profile's; with poisson, cells a second for each \
+                session; not with burst"
+    )]
     pub(crate) rate: Option<u32>,
+    /// With burst: seconds from one group of cells to the next [default: 30]
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..=86_400))]
+    pub(crate) period: Option<u32>,
+    /// With burst: cells in a group for each session [default: 4]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=128))]
+    pub(crate) cells: Option<u32>,
 }
 
 /// Options of `serve`.
@@ -201,7 +218,8 @@ Stops on Ctrl-C or SIGTERM, after telling its peers.
 Examples:
   b4ae serve
   b4ae serve --listen 192.0.2.7:4000 --allow FINGERPRINT --json
-  b4ae serve --profile high_security --mode b")]
+  b4ae serve --profile high_security --mode b
+  b4ae serve --profile burst --period 60 --sessions 4")]
 pub(crate) struct Serve {
     /// The address to listen on; port 0 for any free one
     #[arg(short, long, value_name = "ADDR:PORT", default_value_t = SocketAddr::from(([0, 0, 0, 0], DEFAULT_PORT)))]

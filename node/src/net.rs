@@ -16,10 +16,12 @@ use crate::error::Error;
 
 /// How long the handshake may take unless told otherwise.
 const HANDSHAKE: Duration = Duration::from_secs(20);
-/// The longest stay after the end of a session.
+/// The longest stay after the end of a session whose slots come often.
 const LINGER: Duration = Duration::from_secs(1);
-/// How long a session lives without a sign of life, at least.
-const IDLE: Duration = Duration::from_secs(60);
+/// How long a session lives without a sign of life, at least: long enough for a peer with the profile `burst`.
+const IDLE: Duration = Duration::from_secs(120);
+/// From one group of cells to the next unless told otherwise, in seconds, and how many a group has for each session.
+const BURST: (u32, u32) = (30, 4);
 /// How long a message waits before it may take a slot kept for cover, at least.
 const QUEUE: Duration = Duration::from_secs(60);
 
@@ -35,32 +37,55 @@ pub(crate) fn run<T>(work: impl Future<Output = Result<T, Error>>) -> Result<T, 
     done
 }
 
+/// The traffic `args` ask for.
+fn traffic(args: TrafficArgs) -> Result<Traffic, Error> {
+    let refuse = |what: &str| Err(Error::Usage(what.into()));
+    match (args.profile, args) {
+        (Profile::Burst, TrafficArgs { rate: Some(_), .. }) => {
+            return refuse("--rate does not go with --profile burst: its rate is --cells every --period seconds");
+        }
+        (Profile::Burst, _) | (_, TrafficArgs { period: None, cells: None, .. }) => {}
+        _ => return refuse("--period and --cells go with --profile burst alone"),
+    }
+    let every = args.rate.map(|rate| Duration::from_secs(1) / rate.max(1));
+    Ok(match (args.profile, every) {
+        (Profile::Balanced, None) => Traffic::balanced(),
+        (Profile::Balanced, Some(interval)) => Traffic::constant(interval).with_dummy_rate(0.2),
+        (Profile::HighSecurity, None) => Traffic::high_security(),
+        (Profile::HighSecurity, Some(interval)) => Traffic::constant(interval).with_dummy_rate(0.5),
+        (Profile::Poisson, mean) => Traffic::poisson(mean.unwrap_or(Duration::from_millis(100))).with_dummy_rate(0.2),
+        (Profile::Burst, _) => {
+            let (period, cells) = (args.period.unwrap_or(BURST.0), args.cells.unwrap_or(BURST.1));
+            Traffic::burst(Duration::from_secs(period.into()), cells)
+        }
+    })
+}
+
 /// The traffic `args` ask for, with time limits that fit `sessions` at its rate.
-fn traffic(args: TrafficArgs, sessions: u32) -> ConfigBuilder {
-    let (profile, dummy_rate) = match args.profile {
-        Profile::Balanced => (Traffic::balanced(), 0.2),
-        Profile::HighSecurity => (Traffic::high_security(), 0.5),
-    };
-    let traffic = match args.rate {
-        None => profile,
-        Some(rate) => Traffic::constant(Duration::from_secs(1) / rate.max(1)).with_dummy_rate(dummy_rate),
-    };
-    // A full house gives each session a slot in so long, at worst.
-    let gap = traffic.interval() * sessions.next_power_of_two() * 2;
-    Config::builder(traffic.with_max_queue_latency(QUEUE.max(gap)))
+fn config(args: TrafficArgs, sessions: u32) -> Result<ConfigBuilder, Error> {
+    let traffic = traffic(args)?;
+    // What a full house gives each session at worst, and what a message may wait for by the schedule's own default.
+    let queue = QUEUE.max(traffic.longest_gap(sessions)).max(traffic.max_queue_latency());
+    Ok(Config::builder(traffic.with_max_queue_latency(queue))
         .limits(Limits { sessions, ..Limits::default() })
-        .idle_timeout(IDLE.max(gap * 4))
+        .handshake_timeout(HANDSHAKE.max(traffic.shortest_handshake_timeout(sessions)))
+        .idle_timeout(IDLE.max(traffic.shortest_idle_timeout(sessions))))
 }
 
 /// What a node that only connects is configured with.
 pub(crate) fn client(args: TrafficArgs, timeout: Option<Duration>) -> Result<Config, Error> {
-    let handshake = timeout.map_or(HANDSHAKE, |timeout| timeout.min(HANDSHAKE));
-    traffic(args, 1).handshake_timeout(handshake).build().map_err(Error::Config)
+    let builder = config(args, 1)?;
+    let builder = match timeout {
+        // However short it is, it is kept outside; a peer whose cells are rare may need more than the default.
+        Some(timeout) => builder.handshake_timeout(timeout.max(traffic(args)?.shortest_handshake_timeout(1))),
+        None => builder,
+    };
+    builder.build().map_err(Error::Config)
 }
 
 /// What a node that listens for up to `sessions` peers is configured with.
 pub(crate) fn server(args: TrafficArgs, sessions: u32, accept: Accept) -> Result<Config, Error> {
-    traffic(args, sessions).accept(accept).build().map_err(Error::Config)
+    config(args, sessions)?.accept(accept).build().map_err(Error::Config)
 }
 
 /// The modes meant by `mode` for an identity that may have no signing key.
@@ -100,12 +125,22 @@ pub(crate) async fn connect(
     })
 }
 
+/// How long it takes at most, but for chance, until something said now has been confirmed by a peer with the same traffic.
+pub(crate) fn there_and_back(traffic: &Traffic) -> Duration {
+    traffic.longest_gap(1) * 2
+}
+
+/// How long until a session has had a cell or two.
+fn linger(traffic: &Traffic) -> Duration {
+    LINGER.min(traffic.interval() * 4).max(traffic.longest_gap(1))
+}
+
 /// Ends the session within `limit`, having told the peer, and stops the endpoint.
 pub(crate) async fn leave(endpoint: &Endpoint, peer: &Peer, limit: Duration, traffic: &Traffic) {
     // Ready as soon as the peer has confirmed the end: nobody has to wait for the whole endpoint to fall silent.
     if timeout(limit, peer.close()).await.is_ok() && peer.closed().await == Closed::Session(CloseReason::Peer) {
         // It was the peer who ended it, and is still waiting for the confirmation in one of our next slots.
-        sleep(LINGER.min(traffic.interval() * 4)).await;
+        sleep(linger(traffic)).await;
     }
     endpoint.close(Duration::ZERO).await;
 }

@@ -51,7 +51,7 @@
 //!
 //! # Waiting and dropping
 //!
-//! Every `async` method is cancel-safe. On a constant grid [`Peer::send`] never wakes the loop: the message waits for
+//! Every `async` method is cancel-safe. But for low-overhead traffic [`Peer::send`] never wakes the loop: the message waits for
 //! its session's next slot. Handles are counted: dropping the last [`Peer`] of a session closes it once what is queued
 //! is confirmed, dropping the last [`Endpoint`] does so for all sessions and stops the loop after
 //! [`EndpointConfig::flush_on_drop`] at the latest. A process that ends first takes its queue with it: await

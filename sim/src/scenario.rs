@@ -18,7 +18,7 @@ use crate::world::{HostId, World};
 
 /// Everything a printed scenario names, for `use b4ae_sim::scenario::literal::*` above a pasted one.
 pub mod literal {
-    pub use super::Grid::{self, Balanced, Fast, Slow};
+    pub use super::Grid::{self, Balanced, Fast, Grouped, Random, Slow};
     pub use super::Offer::{self, OfferA, OfferAThenB, OfferB};
     pub use super::Scenario;
     pub use super::SimSeed::{self, Of, Zero};
@@ -61,7 +61,7 @@ pub enum Topology {
     Star(u8),
 }
 
-/// How fast the grid is.
+/// When cells leave: how fast the grid is, or which other schedule there is instead.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum Grid {
     /// 1 ms.
@@ -71,15 +71,24 @@ pub enum Grid {
     Balanced,
     /// 100 ms, every other slot reserved.
     Slow,
+    /// No grid: at random, for each session 10 ms apart in the mean.
+    Random,
+    /// No grid: four cells for each session every 300 ms, 2 ms apart.
+    Grouped,
 }
 
 impl Grid {
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::Fast, Self::Balanced, Self::Slow, Self::Random, Self::Grouped];
+
     /// The traffic, with the leave boundary given.
     pub const fn traffic(self, leave_boundary: Duration) -> Traffic {
         let traffic = match self {
             Self::Fast => Traffic::constant(Duration::from_millis(1)),
             Self::Balanced => Traffic::balanced(),
             Self::Slow => Traffic::high_security(),
+            Self::Random => Traffic::poisson(Duration::from_millis(10)),
+            Self::Grouped => Traffic::burst(Duration::from_millis(300), 4).with_spacing(Duration::from_millis(2)),
         };
         traffic.with_leave_boundary(leave_boundary)
     }
@@ -232,7 +241,7 @@ impl Scenario {
     ///
     /// # Panics
     ///
-    /// Never: the configuration is a constant but for the grid, and every grid is valid.
+    /// Never: the configuration is a constant but for the schedule, and every schedule is valid.
     pub fn run(&self) -> Result<Outcome, Box<Failure>> {
         self.run_with(&self.config().expect("every grid is valid"))
     }

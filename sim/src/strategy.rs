@@ -90,7 +90,7 @@ fn steps(step: impl Strategy<Value = Step>, most: usize) -> impl Strategy<Value 
 /// A whole scenario of up to `most` steps, `then_ms` after the last.
 pub fn scenario(most: usize, then_ms: u32) -> impl Strategy<Value = Scenario> {
     let offer = prop::sample::select(vec![Offer::OfferA, Offer::OfferB, Offer::OfferAThenB]);
-    let grid = prop::sample::select(vec![Grid::Fast, Grid::Balanced, Grid::Slow]);
+    let grid = prop::sample::select(Grid::ALL.to_vec());
     let steps = steps(step(), most);
     (seed(), topology(5), network(), grid, offer, behaviour(), behaviour(), reading(), steps).prop_map(
         move |(seed, topology, network, grid, offer, clients, server, reading, steps)| Scenario {
@@ -111,7 +111,7 @@ pub fn scenario(most: usize, then_ms: u32) -> impl Strategy<Value = Scenario> {
 /// A scenario of up to `most` gentle steps in which applications are silent: a stage for what they may do instead.
 pub fn stage(most: usize, then_ms: u32) -> impl Strategy<Value = Scenario> {
     let offer = prop::sample::select(vec![Offer::OfferA, Offer::OfferB]);
-    let grid = prop::sample::select(vec![Grid::Fast, Grid::Balanced]);
+    let grid = prop::sample::select(vec![Grid::Fast, Grid::Balanced, Grid::Random, Grid::Grouped]);
     (seed(), topology(5), network(), grid, offer, steps(gentle_step(), most)).prop_map(
         move |(seed, topology, network, grid, offer, steps)| Scenario {
             seed,

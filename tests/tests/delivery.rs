@@ -30,6 +30,94 @@ fn thirty_percent_loss_with_reordering_loses_doubles_and_swaps_nothing() {
     assert_eq!(messages, 10_000);
 }
 
+/// The same where cells leave at random, and where they leave in groups.
+#[test]
+fn thirty_percent_loss_loses_nothing_on_any_schedule() {
+    for traffic in [Traffic::poisson(ms(8)), Traffic::burst(ms(500), 8).with_spacing(ms(2))] {
+        let config = |accept| {
+            let limits = Limits { sessions: 4, ..Limits::default() };
+            built(Config::builder(traffic).limits(limits).accept(accept).handshake_timeout(secs(120)))
+        };
+        let spec = |accept| HostSpec::new(config(accept)).without_signer();
+        for n in 0..100 {
+            let mut net = Net::of(n, spec(Accept::Anyone(ModePolicy::A)), spec(Accept::Nobody)).on(Network::Lossy30);
+            let (client, server) = net.open();
+            for k in 0..5 {
+                net.say(client, &[k; 300]);
+                net.answer(server, &[k; 1500]);
+            }
+            let delivery = net.world.delivery(net.client, client);
+            assert!(net.all_arrive_within(secs(120)), "seed {n}: {delivery:?}, {traffic:?}");
+        }
+    }
+}
+
+/// A host with these cells, and time limits that fit those of either side.
+fn patient(traffic: Traffic, accept: Accept) -> HostSpec {
+    let limits = Limits { sessions: 4, ..Limits::default() };
+    let config = Config::builder(traffic.with_max_queue_latency(secs(1800)))
+        .limits(limits)
+        .accept(accept)
+        .handshake_timeout(secs(200))
+        .idle_timeout(secs(300));
+    HostSpec::new(built(config)).without_signer()
+}
+
+/// The two sides' groups are seconds apart and drift; or one has groups and the other does not. What confirms a cell
+/// comes a period later, and is waited for: next to nothing is sent twice for want of it.
+#[test]
+fn groups_that_are_seconds_apart_deliver() {
+    let phone = Traffic::burst(secs(30), 4);
+    let others = [phone, Traffic::burst(secs(47), 3), Traffic::balanced(), Traffic::poisson(ms(100))];
+    for (n, other) in (0..).zip(others) {
+        for network in [Network::Perfect, Network::Mobile] {
+            let mut net = Net::of(n, patient(other, Accept::Anyone(ModePolicy::A)), patient(phone, Accept::Nobody));
+            net.change(network);
+            let (client, server) = net.open();
+            // Five cells the one way, ten the other.
+            for k in 0..5 {
+                net.say(client, &[k; 700]);
+                net.answer(server, &[k; 1500]);
+            }
+            let arrived = net.all_arrive_within(secs(600));
+            assert!(arrived, "{other:?}, {network:?}: {:?}", net.world.delivery(net.client, client));
+            let confirmed = |world: &b4ae_sim::World| world.delivery(net.server, server).confirmed == 5;
+            assert!(net.world.run_while_not(secs(120), confirmed).expect("no violation"), "{other:?}, {network:?}");
+            if network == Network::Perfect {
+                let again = metrics(&net.world, net.client).retransmissions;
+                assert!(again <= 2, "{again} cells of 5 were sent again, to {other:?}");
+            }
+            net.run(secs(600));
+            assert_eq!(closed(&net.world, net.client, client), None, "the silence between groups is no end");
+        }
+    }
+}
+
+/// With a cell a period, what is queued leaves with the next one, and a close that has much to deliver does so.
+#[test]
+fn a_cell_a_minute_delivers_and_closes() {
+    let rare = Traffic::burst(secs(60), 1).with_leave_boundary(secs(60));
+    let spec = |accept| {
+        let config = Config::builder(rare).limits(Limits { sessions: 4, ..Limits::default() }).accept(accept);
+        HostSpec::new(built(config.handshake_timeout(secs(200)).idle_timeout(secs(600)))).without_signer()
+    };
+    let mut net = Net::of(21, spec(Accept::Anyone(ModePolicy::A)), spec(Accept::Nobody));
+    let (client, server) = net.open();
+    net.run(secs(120));
+    for k in 0..12 {
+        net.say(client, &[k; 100]);
+    }
+    net.world.close(net.client, client).expect("no violation");
+    net.run(secs(25 * 60));
+    let delivery = net.world.delivery(net.client, client);
+    assert_eq!((delivery.arrived, delivery.confirmed), (12, 12));
+    assert_eq!(delivery.closed, Some(CloseReason::Local));
+    assert_eq!(net.world.delivery(net.server, server).closed, Some(CloseReason::Peer));
+    let sent = net.world.departures(net.client).len();
+    net.run(secs(600));
+    assert_eq!(net.world.departures(net.client).len(), sent, "it has left");
+}
+
 /// On the balanced grid, which every named network has the rate for.
 #[test]
 fn a_handshake_ends_in_a_session_on_every_network() {

@@ -123,22 +123,26 @@ fn absurd_configurations_are_refused_without_a_panic() {
 
 #[test]
 fn the_end_of_time_does_not_spin() {
-    let mut world = World::new([constant(2).idle_timeout(Duration::MAX), constant(2)]);
-    world.connect(0, 1, ModePolicy::A);
-    world.run(500);
-    assert!(world.opened(0).is_some());
-    let end = Instant::from_nanos(u64::MAX);
-    let engine = &mut world.engines[0];
-    let mut bytes = [0; DATAGRAM_LEN];
-    let mut sent = 0;
-    for _ in 0..8 {
-        engine.handle_timeout(end);
-        while engine.poll_transmit(TxBuf::new(&mut bytes).expect("room")).is_some() {
-            sent += 1;
-            assert!(sent < 100, "sealing without end");
+    let two = Duration::from_millis(2);
+    for traffic in [Traffic::constant(two), Traffic::poisson(two), Traffic::burst(two * 20, 4).with_spacing(two)] {
+        let config = || config(traffic).limits(few());
+        let mut world = World::new([config().idle_timeout(Duration::MAX), config()]);
+        world.connect(0, 1, ModePolicy::A);
+        world.run(500);
+        assert!(world.opened(0).is_some());
+        let end = Instant::from_nanos(u64::MAX);
+        let engine = &mut world.engines[0];
+        let mut bytes = [0; DATAGRAM_LEN];
+        let mut sent = 0;
+        for _ in 0..8 {
+            engine.handle_timeout(end);
+            while engine.poll_transmit(TxBuf::new(&mut bytes).expect("room")).is_some() {
+                sent += 1;
+                assert!(sent < 100, "sealing without end: {traffic:?}");
+            }
         }
+        assert_eq!(engine.poll_timeout(), None, "{traffic:?}");
     }
-    assert_eq!(engine.poll_timeout(), None);
 }
 
 #[test]

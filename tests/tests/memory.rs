@@ -48,17 +48,25 @@ fn identity(n: usize) -> Identity {
     IDENTITIES.get_or_init(|| [1, 2].map(new))[n].clone()
 }
 
+/// Slots as often as all tests have them.
+const GRID: Traffic = Traffic::constant(INTERVAL);
+
 fn config(limits: Limits, accept: Accept) -> Config {
-    config_for(Traffic::constant(INTERVAL).with_max_queue_latency(LONG).with_lead(Duration::ZERO), limits, accept)
+    config_for(GRID, limits, accept)
 }
 
 fn config_for(traffic: Traffic, limits: Limits, accept: Accept) -> Config {
+    let traffic = traffic.with_max_queue_latency(LONG).with_lead(Duration::ZERO);
     let config = Config::builder(traffic).limits(limits).accept(accept);
     config.idle_timeout(LONG).handshake_timeout(LONG).build().expect("a sound configuration")
 }
 
 fn bound(limits: Limits) -> MemoryBound {
-    config(limits, Accept::Anyone(ModePolicy::A_THEN_B)).memory_bound()
+    bound_for(GRID, limits)
+}
+
+fn bound_for(traffic: Traffic, limits: Limits) -> MemoryBound {
+    config_for(traffic, limits, Accept::Anyone(ModePolicy::A_THEN_B)).memory_bound()
 }
 
 fn engine(n: u8, config: &Config) -> Engine {
@@ -68,10 +76,6 @@ fn engine(n: u8, config: &Config) -> Engine {
 
 fn server(limits: Limits) -> Engine {
     engine(1, &config(limits, Accept::Anyone(ModePolicy::A_THEN_B)))
-}
-
-fn client(limits: Limits) -> Engine {
-    engine(0, &config(limits, Accept::Nobody))
 }
 
 /// What the allocator gets back.
@@ -104,7 +108,13 @@ struct Pair {
 
 impl Pair {
     fn new(client_limits: Limits, limits: Limits) -> Self {
-        Self { client: client(client_limits), server: server(limits), now: Instant::ORIGIN + Duration::from_secs(1) }
+        Self::with(GRID, client_limits, limits)
+    }
+
+    fn with(traffic: Traffic, client_limits: Limits, limits: Limits) -> Self {
+        let client = config_for(traffic, client_limits, Accept::Nobody);
+        let server = config_for(traffic, limits, Accept::Anyone(ModePolicy::A_THEN_B));
+        Self { client: engine(0, &client), server: engine(1, &server), now: Instant::ORIGIN + Duration::from_secs(1) }
     }
 
     /// Dials from the `n`th address.
@@ -179,9 +189,16 @@ impl Pair {
     /// So many sessions, open at both ends.
     fn open(&mut self, n: usize) -> [Vec<SessionId>; 2] {
         let opened = self.open_unheard(n);
-        self.round(n);
-        assert!(std::iter::from_fn(|| self.client.poll_event()).count() >= n, "and known to be");
-        opened
+        let mut known = 0;
+        // Of the grid's rounds one is enough.
+        for _ in 0..20 {
+            self.round(n);
+            known += std::iter::from_fn(|| self.client.poll_event()).count();
+            if known >= n {
+                return opened;
+            }
+        }
+        panic!("of {n} sessions {known} are known to be open");
     }
 
     /// As many slots as all sessions have in two rounds.
@@ -231,9 +248,13 @@ fn send(engine: &mut Engine, id: SessionId, len: usize) {
 /// A server of which every session is full: buffers of long messages kept at both ends of delivery, as many messages
 /// queued as may be and as long, as many received and not taken, as many confirmations untold as there have been.
 fn full(limits: Limits) -> f64 {
+    full_with(GRID, limits)
+}
+
+fn full_with(traffic: Traffic, limits: Limits) -> f64 {
     let sessions = limits.sessions as usize;
     let ample = Limits { send_bytes: 1 << 24, send_messages: 1 << 12, receive_bytes: 1 << 24, ..limits };
-    let mut pair = Pair::new(ample, limits);
+    let mut pair = Pair::with(traffic, ample, limits);
     let [dialled, answered] = pair.open(sessions);
 
     // Long messages both ways leave their buffers.
@@ -549,6 +570,12 @@ fn no_more_memory_is_taken_than_the_configuration_says() {
     for sessions in [4, 8, 16] {
         let limits = Limits { sessions, ..BASE };
         within(&format!("{sessions} full sessions"), full(limits), open(&bound(limits)) as f64);
+    }
+    // As many cells in a round of as many slots, at random or in groups.
+    let round = INTERVAL * BASE.sessions.next_power_of_two();
+    for traffic in [Traffic::poisson(round), Traffic::burst(round * 4, 4).with_spacing(INTERVAL)] {
+        let bound = open(&bound_for(traffic, BASE)) as f64;
+        within(&format!("{} full sessions, {traffic:?}", BASE.sessions), full_with(traffic, BASE), bound);
     }
     for sessions in [16, 64] {
         let limits = Limits { sessions, ..BASE };

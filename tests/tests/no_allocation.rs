@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use assert_no_alloc::{AllocDisabler, assert_no_alloc};
 use b4ae_core::{
-    Accept, Config, DATAGRAM_LEN, Engine, Event, Identity, Instant, ModePolicy, Path, SecretIdentity, Seed, Traffic,
-    TxBuf, UnixTime,
+    Accept, Config, DATAGRAM_LEN, Engine, Event, Identity, Instant, Limits, ModePolicy, Path, SecretIdentity, Seed,
+    Traffic, TxBuf, UnixTime,
 };
 
 #[global_allocator]
@@ -28,11 +28,11 @@ fn path(to: usize) -> Path {
 }
 
 impl Pair {
-    fn new() -> Self {
-        let traffic = Traffic::constant(Duration::from_millis(2));
+    fn new(traffic: Traffic) -> Self {
+        let limits = Limits { sessions: 1, ..Limits::default() };
         let engine = |n, accept| {
             let identity = Identity::from_secret(&SecretIdentity::generate(&Seed::new([n; 32])));
-            let config = Config::builder(traffic).accept(accept).build().expect("a sound configuration");
+            let config = Config::builder(traffic).limits(limits).accept(accept).build().expect("a sound configuration");
             Engine::new(&config, identity, &Seed::new([n + 10; 32]), Instant::ORIGIN, UnixTime(0)).expect("an engine")
         };
         Self {
@@ -77,7 +77,14 @@ impl Pair {
 
 #[test]
 fn no_datagram_of_an_open_session_allocates() {
-    let mut pair = Pair::new();
+    let two = STEP * 2;
+    for traffic in [Traffic::constant(two), Traffic::poisson(two), Traffic::burst(STEP * 50, 20).with_spacing(two)] {
+        nothing_is_allocated(traffic);
+    }
+}
+
+fn nothing_is_allocated(traffic: Traffic) {
+    let mut pair = Pair::new(traffic);
     let peer = pair.engines[1].peer_id();
     let id = pair.engines[0].connect(pair.now, path(1), &peer, ModePolicy::A).expect("room");
     // The handshake, and messages as long as those to come.
@@ -93,5 +100,5 @@ fn no_datagram_of_an_open_session_allocates() {
         assert_no_alloc(|| (0..100).for_each(|_| pair.turn()));
         assert_eq!(pair.received, 5 + round);
     }
-    assert!(pair.datagrams - before > 1500, "cover and payload flowed: {}", pair.datagrams - before);
+    assert!(pair.datagrams - before > 1500, "cover and payload flowed: {}, {traffic:?}", pair.datagrams - before);
 }

@@ -472,7 +472,7 @@ impl Engine {
             return;
         }
         self.drop_half_open(slot);
-        let mut entry = Entry::new(peer, &self.config.limits);
+        let mut entry = Entry::new(peer, &self.config);
         entry.mode = Some(secrets.mode);
         entry.open(Opened::ByPeer);
         let link = Link::new(secrets, Side::Responder, path, &self.config.limits, self.now);

@@ -5,13 +5,14 @@ use super::dial::Dial;
 use super::routes::Routes;
 use super::slab::Slab;
 use super::{Engine, Outgoing, Timer, UNUSED_COOKIES, transmit};
-use crate::config::Limits;
+use crate::config::{Limits, Traffic};
 use crate::handshake::limiter::{Limiter, Places};
 use crate::handshake::message;
 use crate::handshake::replay::Replay;
 use crate::job::Job;
 use crate::memory::{self, MemoryBound};
 use crate::mode::Mode;
+use crate::scheduler::Scheduler;
 use crate::session::entry::Entry;
 use crate::time::Instant;
 
@@ -20,15 +21,15 @@ const ENGINE_KEYS: u64 = 4096;
 
 /// What of the configuration, beside its limits, decides how much memory an engine takes.
 #[derive(Clone, Copy)]
-pub(crate) struct Load {
+pub(crate) struct Load<'c> {
     /// The mode with the longest handshake that others may ask for, if any may.
     pub(crate) mode: Option<Mode>,
-    pub(crate) constant_rate: bool,
+    pub(crate) traffic: &'c Traffic,
 }
 
 impl Engine {
     /// The most bytes of heap that an engine with these limits holds.
-    pub(crate) fn memory_bound(limits: &Limits, load: Load) -> MemoryBound {
+    pub(crate) fn memory_bound(limits: &Limits, load: Load<'_>) -> MemoryBound {
         let sessions = limits.sessions as usize;
         let (half_open, pending_jobs, prefixes, challenges, cookies) = match load.mode {
             Some(_) => (
@@ -41,12 +42,12 @@ impl Engine {
             None => (0, 0, 0, 0, UNUSED_COOKIES),
         };
         let mode = load.mode.unwrap_or(Mode::A);
-        let (cells, due) = if load.constant_rate { (0, 0) } else { (2 * sessions, transmit::max_due(limits)) };
+        let (cells, due) = if load.traffic.is_protected() { (0, 0) } else { (2 * sessions, transmit::max_due(limits)) };
 
         let table = Slab::<Entry>::bound(limits.sessions);
         let places = Places::bound(limits.sessions);
         // Those with events, and the owners of slots.
-        let lists = 2 * memory::vec::<u32>(sessions);
+        let lists = memory::vec::<u32>(sessions) + Scheduler::bound(load.traffic, sessions);
         let due = memory::vec::<(u32, u32, Instant)>(due);
         let timed = |len| memory::tree::<(Instant, Timer), ()>(len);
         let outgoing = |len| memory::tree::<Outgoing, ()>(len);

@@ -194,7 +194,7 @@ impl Engine {
         }
         let dial = self.new_dial(path, *peer, modes);
         let (cid, timer) = (dial.cid(), dial.timer);
-        let mut entry = Entry::new(*peer, &self.config.limits);
+        let mut entry = Entry::new(*peer, &self.config);
         entry.dial = Some(Box::new(dial));
         let (slot, generation) = self.sessions.insert(entry).map_err(|_| ConnectError::Full)?;
         self.metrics.handshakes += 1;

@@ -5,7 +5,6 @@ use core::time::Duration;
 use super::{Engine, Outgoing, Timer};
 use crate::config::{Limits, Pattern};
 use crate::error::CloseReason;
-use crate::scheduler::Step;
 use crate::time::{Instant, nanos};
 use crate::transmit::{DATAGRAM_LEN, Path, Transmit, TransmitKind, TxBuf};
 use crate::wire::cell::{self, COUNTER_END, Control};
@@ -57,9 +56,9 @@ impl Engine {
                 return Some(cell);
             }
         }
-        while let Step::Slot(owner, due) = self.grid.step() {
+        while let Some((owner, due)) = self.scheduler.step() {
             let cell = self.seal_slot(owner, due, out);
-            self.leave_grid(owner, due.max(self.now));
+            self.leave_schedule(owner, due.max(self.now));
             if cell.is_some() {
                 return cell;
             }
@@ -85,12 +84,12 @@ impl Engine {
         let traffic = &self.config.traffic;
         let entry = self.sessions.get_mut(slot)?;
         let link = entry.link.as_deref_mut()?;
-        if traffic.circuit_breaker && traffic.is_constant_rate() && !link.breaker.uses_slot(now) {
+        if traffic.circuit_breaker && traffic.is_protected() && !link.breaker.uses_slot(now) {
             return None;
         }
 
         let idle = now - link.last_heard > self.config.idle_timeout || link.next_counter() + 1 >= COUNTER_END;
-        let abandoned = entry.closing.is_some_and(|since| now - since > self.config.idle_timeout);
+        let abandoned = entry.closing.is_some_and(|since| now - since > self.config.closing_timeout());
         let closing = entry.ended.is_some() || entry.closing.is_some() && entry.queue.is_empty();
         let counter = link.next_counter();
         if closing && entry.dial.is_none() {

@@ -3,7 +3,7 @@
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 
-use crate::config::Limits;
+use crate::config::{Config, Limits};
 use crate::engine::Event;
 use crate::engine::dial::Dial;
 use crate::error::CloseReason;
@@ -53,13 +53,14 @@ pub(crate) enum Opened {
 }
 
 impl Entry {
-    pub(crate) fn new(peer: PeerId, limits: &Limits) -> Self {
+    pub(crate) fn new(peer: PeerId, config: &Config) -> Self {
+        let limits = &config.limits;
         Self {
             peer,
             mode: None,
             dial: None,
             link: None,
-            queue: SendQueue::new(limits.message),
+            queue: SendQueue::new(limits.message, config.traffic.rest()),
             inbox: Inbox::new(limits.receive_bytes, limits.message),
             delivered: VecDeque::new(),
             opened: None,

@@ -16,9 +16,11 @@ use crate::wire::cell::{Ack, DATA_LEN, Fragment};
 const IN_FLIGHT: usize = 200;
 /// A cell is lost once this many sent after it have arrived.
 const REORDER: u64 = 16;
-const FIRST_RTO: Duration = Duration::from_secs(1);
+/// Where slots are rare, at least so many times what is between them, either of these: a peer with as rare ones answers
+/// in its next, which we hear of in ours.
+const FIRST_RTO: (Duration, u32) = (Duration::from_secs(1), 3);
+const MAX_RTO: (Duration, u32) = (Duration::from_secs(60), 6);
 const MIN_RTO: Duration = Duration::from_millis(20);
-const MAX_RTO: Duration = Duration::from_secs(60);
 /// Doubling stops here: a path that comes back is noticed soon.
 const MAX_BACKOFF: Duration = Duration::from_secs(8);
 
@@ -41,6 +43,14 @@ struct Sent {
     index: u16,
     at: Instant,
     lost: bool,
+    /// Its fragment has been sent again for want of an acknowledgement, which may still come.
+    again: bool,
+}
+
+impl Sent {
+    fn is_of(&self, other: &Self) -> bool {
+        (self.message, self.index) == (other.message, other.index)
+    }
 }
 
 /// The sending side of delivery.
@@ -49,6 +59,8 @@ struct Sent {
 pub(crate) struct SendQueue {
     messages: VecDeque<Message>,
     in_flight: VecDeque<Sent>,
+    /// How many of them have been sent again.
+    again: usize,
     pub(crate) retransmissions: u64,
     pool: Pool,
     next_id: u64,
@@ -73,6 +85,8 @@ struct Rtt {
     expired: u32,
     /// When the last one was.
     expired_at: Option<Instant>,
+    /// What is between two slots, or groups of them.
+    rest: Duration,
 }
 
 impl Rtt {
@@ -90,7 +104,10 @@ impl Rtt {
     }
 
     fn timeout(&self) -> Duration {
-        let once = self.smoothed.map_or(FIRST_RTO, |smoothed| (smoothed + self.variation * 4).clamp(MIN_RTO, MAX_RTO));
+        let at_least = |(time, rests): (Duration, u32)| time.max(self.rest.saturating_mul(rests));
+        let once = self
+            .smoothed
+            .map_or(at_least(FIRST_RTO), |smoothed| (smoothed + self.variation * 4).clamp(MIN_RTO, at_least(MAX_RTO)));
         once.saturating_mul(1 << self.expired.min(16)).min(MAX_BACKOFF.max(once))
     }
 
@@ -111,10 +128,11 @@ impl Rtt {
 }
 
 impl SendQueue {
-    /// For messages of at most `message` bytes.
-    pub(crate) fn new(message: usize) -> Self {
+    /// For messages of at most `message` bytes, and slots that have `rest` between them.
+    pub(crate) fn new(message: usize, rest: Duration) -> Self {
         let mut queue = Self::default();
         queue.pool = Pool::new(message);
+        queue.rtt.rest = rest;
         queue
     }
 
@@ -163,7 +181,7 @@ impl SendQueue {
 
     /// When the first unconfirmed cell counts as lost.
     pub(crate) fn retransmit_at(&self) -> Option<Instant> {
-        self.in_flight.iter().map(|sent| sent.at).min().map(|at| self.rtt.expiry(at))
+        self.in_flight.iter().filter(|sent| !sent.again).map(|sent| sent.at).min().map(|at| self.rtt.expiry(at))
     }
 
     /// How long the first unbegun message has waited.
@@ -194,7 +212,7 @@ impl SendQueue {
     }
 
     fn lost(&self, now: Instant) -> Option<usize> {
-        self.in_flight.iter().position(|sent| sent.lost || now >= self.rtt.expiry(sent.at))
+        self.in_flight.iter().position(|sent| !sent.again && (sent.lost || now >= self.rtt.expiry(sent.at)))
     }
 
     fn fresh(&self) -> Option<usize> {
@@ -212,12 +230,23 @@ impl SendQueue {
     /// sent yet. `None` if there is nothing, or nothing the peer has room for.
     pub(crate) fn next(&mut self, counter: u64, now: Instant, fresh: bool) -> Option<(Fragment, &[u8])> {
         let (id, index) = if let Some(at) = self.lost(now) {
-            let sent = self.in_flight.remove(at)?;
+            let full = self.in_flight.len() >= IN_FLIGHT;
+            let sent = self.in_flight.get_mut(at)?;
+            let (message, index) = (sent.message, sent.index);
+            sent.again = true;
             self.retransmissions += 1;
-            if !sent.lost {
+            let expired = !sent.lost;
+            if expired {
                 self.rtt.expire(now);
             }
-            (sent.message, sent.index)
+            // What only took long to be acknowledged may be yet: if nothing else, each timeout would forget what it
+            // waited for, and where an answer takes longer than that, nothing would ever be confirmed.
+            if !expired || full {
+                self.in_flight.remove(at);
+            } else {
+                self.again += 1;
+            }
+            (message, index)
         } else {
             let at = self.fresh().filter(|_| fresh)?;
             let message = &mut self.messages[at];
@@ -228,7 +257,7 @@ impl SendQueue {
             self.waiting_cells -= 1;
             (message.id, message.next - 1)
         };
-        self.in_flight.push_back(Sent { counter, message: id, index, at: now, lost: false });
+        self.in_flight.push_back(Sent { counter, message: id, index, at: now, lost: false, again: false });
         let message = self.message(id)?;
         let from = (usize::from(index) * DATA_LEN).min(message.bytes.len());
         let chunk = &message.bytes[from..message.bytes.len().min(from + DATA_LEN)];
@@ -256,6 +285,8 @@ impl SendQueue {
             let sent = self.in_flight[at];
             if let Some(ack) = ack.filter(|ack| ack.contains(sent.counter)) {
                 self.in_flight.remove(at);
+                self.again -= usize::from(sent.again);
+                at -= self.forget_others(&sent, at);
                 self.rtt.acknowledged();
                 if sent.counter == ack.largest {
                     self.rtt.sample(now - sent.at);
@@ -265,10 +296,27 @@ impl SendQueue {
             }
             // Further back than the map reaches, or overtaken by many.
             if ack.is_some_and(|ack| ack.is_past(sent.counter)) || heard >= sent.counter + REORDER {
+                if sent.again {
+                    self.in_flight.remove(at);
+                    self.again -= 1;
+                    continue;
+                }
                 self.in_flight[at].lost = true;
             }
             at += 1;
         }
+    }
+
+    /// Whichever of its cells arrived, a fragment is there: forgets the others. Returns how many of them come before `at`.
+    fn forget_others(&mut self, sent: &Sent, at: usize) -> usize {
+        // Mostly there is only one of each.
+        if self.again == 0 && !sent.again {
+            return 0;
+        }
+        let before = self.in_flight.iter().take(at).filter(|other| other.is_of(sent)).count();
+        self.in_flight.retain(|other| !other.is_of(sent));
+        self.again = self.in_flight.iter().filter(|other| other.again).count();
+        before
     }
 
     fn confirm(&mut self, id: u64, delivered: &mut impl FnMut(MessageId)) {

@@ -12,7 +12,7 @@ use crate::input::Lines;
 use crate::signal::Stop;
 use crate::{address, identity, net, output, progress};
 
-/// How long what was typed last may take to be confirmed.
+/// How long what was typed last may take to be confirmed, where slots come often.
 const GOODBYE: Duration = Duration::from_secs(10);
 
 /// Talks with one peer until either side has had enough.
@@ -50,7 +50,7 @@ pub(crate) fn run(args: &Chat) -> Result<(), Error> {
             () = stop.asked() => Ok(()),
         };
         match session.get() {
-            Some(peer) => net::leave(&endpoint, peer, GOODBYE, &traffic).await,
+            Some(peer) => net::leave(&endpoint, peer, GOODBYE.max(net::there_and_back(&traffic)), &traffic).await,
             None => endpoint.close(Duration::ZERO).await,
         }
         done

@@ -16,7 +16,7 @@ use crate::input::Lines;
 use crate::signal::Stop;
 use crate::{address, identity, net, progress};
 
-/// How long the peer may take to learn that we are done, once everything is confirmed.
+/// How long the peer may take to learn that we are done, once everything is confirmed, where slots come often.
 const GOODBYE: Duration = Duration::from_secs(2);
 /// The same, when something was not confirmed: the peer may be gone, and whoever waits has waited enough.
 const SHORT_GOODBYE: Duration = Duration::from_millis(500);
@@ -50,7 +50,8 @@ pub(crate) fn run(args: &Send) -> Result<(), Error> {
         let undelivered = matches!(done, Err(Error::NotDelivered { .. }));
         match errand.peer.get() {
             Some(peer) => {
-                net::leave(&endpoint, peer, if undelivered { SHORT_GOODBYE } else { GOODBYE }, &traffic).await;
+                let goodbye = if undelivered { SHORT_GOODBYE } else { GOODBYE.max(net::there_and_back(&traffic)) };
+                net::leave(&endpoint, peer, goodbye, &traffic).await;
             }
             None => endpoint.close(Duration::ZERO).await,
         }

@@ -16,7 +16,7 @@ use crate::{address, identity, net};
 
 /// Notices waiting to be printed. Behind them the sessions' own flow control holds the peers back.
 const WAITING: usize = 16;
-/// How long sessions may take to end when asked to stop.
+/// How long sessions may take to end when asked to stop, where slots come often.
 const GOODBYE: Duration = Duration::from_secs(5);
 /// How long whoever reads our output may take to take the last of it.
 const LAST_WORDS: Duration = Duration::from_secs(2);
@@ -30,10 +30,11 @@ pub(crate) fn run(args: &Serve) -> Result<(), Error> {
         peers => Accept::Listed(peers.iter().map(|peer| (*peer, modes)).collect()),
     };
     let config = net::server(args.traffic, args.sessions, accept)?;
+    let goodbye = GOODBYE.max(net::there_and_back(config.traffic()));
     net::run(async {
         let endpoint = net::bind(EndpointConfig::new(identity, config).listen(args.listen)).await?;
         let (notices, printer) = Printer::start(args.json)?;
-        let done = serve(&endpoint, args, notices, printer).await;
+        let done = serve(&endpoint, args, goodbye, notices, printer).await;
         endpoint.close(Duration::ZERO).await;
         done
     })
@@ -42,6 +43,7 @@ pub(crate) fn run(args: &Serve) -> Result<(), Error> {
 async fn serve(
     endpoint: &Endpoint,
     args: &Serve,
+    goodbye: Duration,
     notices: mpsc::Sender<Notice>,
     mut printer: Printer,
 ) -> Result<(), Error> {
@@ -69,7 +71,7 @@ async fn serve(
     }
     // Whoever asks twice means it.
     tokio::select! {
-        () = endpoint.close(GOODBYE) => {}
+        () = endpoint.close(goodbye) => {}
         () = stop.asked() => return Ok(()),
     }
     drop(notices);

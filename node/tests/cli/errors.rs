@@ -15,6 +15,21 @@ fn an_unknown_flag_is_a_usage_error() {
 }
 
 #[test]
+fn options_that_no_schedule_has_together_are_refused() {
+    let home = Home::with_key();
+    let serve = ["serve", "--listen", "127.0.0.1:0"];
+    for (args, words) in [
+        (&["--profile", "burst", "--rate", "10"][..], &["--rate", "--period", "--cells"][..]),
+        (&["--period", "30"], &["--period", "--profile burst"]),
+        (&["--profile", "poisson", "--cells", "4"], &["--cells", "--profile burst"]),
+        // 64 sessions of four cells, 10 ms apart.
+        (&["--profile", "burst", "--period", "2"], &["at least 2560 ms"]),
+    ] {
+        home.run(&[&serve, args].concat()).fails(2, words);
+    }
+}
+
+#[test]
 fn a_malformed_address_is_shown_with_what_is_wrong() {
     let home = Home::new();
     for (uri, wrong) in [

@@ -152,3 +152,18 @@ fn a_chat_goes_both_ways() {
     assert_eq!(host.next_out(), "bye");
     host.outcome().ok();
 }
+
+#[test]
+fn messages_arrive_at_random_times_and_in_groups() {
+    for profile in
+        [&["--profile", "poisson", "--rate", "100"][..], &["--profile", "burst", "--period", "1", "--cells", "8"]]
+    {
+        let (receiver, sender) = (Home::with_key(), Home::with_key());
+        let server = receiver.serve_with(&[profile, &["--sessions", "4"]].concat());
+        let args = [&["send"], profile, &[&server.uri, "hello"]].concat();
+        sender.run(&args).ok();
+        assert_eq!(server.next_of("session_opened")["mode"], "b");
+        assert_eq!(server.next_of("message")["text"], "hello");
+        assert_eq!(server.next_of("session_closed")["reason"], "peer");
+    }
+}

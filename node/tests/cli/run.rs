@@ -92,7 +92,12 @@ impl Home {
 
     /// Listens on a free port, printing JSON.
     pub(crate) fn serve(&self, args: &[&str]) -> Server {
-        let base = ["serve", "--listen", "127.0.0.1:0", "--rate", RATE, "--sessions", "16", "--json"];
+        self.serve_with(&[&["--rate", RATE, "--sessions", "16"], args].concat())
+    }
+
+    /// The same, with traffic and sessions of the caller's choice.
+    pub(crate) fn serve_with(&self, args: &[&str]) -> Server {
+        let base = ["serve", "--listen", "127.0.0.1:0", "--json"];
         let running = Running::start(self.command(&[&base, args].concat()));
         let first = running.next_out();
         let listening: Value = serde_json::from_str(&first).unwrap();

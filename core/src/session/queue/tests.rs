@@ -179,7 +179,7 @@ fn a_reserved_slot_takes_lost_cells_and_no_fresh_ones() {
     queue.push(&[2; 10], 1, false, start);
     assert!(queue.next(0, start, false).is_none());
     assert_eq!(queue.next(1, start, true).unwrap().0.message, 0);
-    let later = start + FIRST_RTO;
+    let later = start + FIRST_RTO.0;
     assert!(queue.next(2, later.saturating_sub(Duration::from_nanos(1)), false).is_none());
     assert_eq!(queue.next(3, later, false).unwrap().0.message, 0);
     assert_eq!(queue.retransmissions, 1);
@@ -221,4 +221,46 @@ fn an_empty_message_is_a_message() {
     let mut inbox = Inbox::new(DATA_LEN, DATA_LEN);
     assert_eq!(inbox.insert(&fragment, &[0; DATA_LEN]), Ok(true));
     assert_eq!((inbox.next_len(), inbox.take(&mut [])), (Some(0), Some(0)));
+}
+
+/// A fragment sent again for want of an acknowledgement is confirmed by whichever of its cells arrived, once.
+#[test]
+fn what_is_acknowledged_late_is_confirmed_all_the_same() {
+    let mut queue = queue(8, 8);
+    let at = |secs| Instant::ORIGIN + Duration::from_secs(secs);
+    for n in 0..2 {
+        queue.push(&[n; 10], 1, false, at(0));
+    }
+    let sent =
+        |queue: &mut SendQueue, counter, now| queue.next(counter, now, true).map(|(fragment, _)| fragment.message);
+    // An answer takes two minutes, and a cell leaves every minute.
+    assert_eq!(sent(&mut queue, 1, at(0)), Some(0));
+    assert_eq!(sent(&mut queue, 2, at(60)), Some(0));
+    let ack = |counter| {
+        let mut received = Received::default();
+        received.note(counter);
+        received.ack()
+    };
+    let mut delivered = Vec::new();
+    queue.acknowledged(ack(1).as_ref(), 1, at(120), |id| delivered.push(id.0));
+    assert_eq!((&delivered[..], queue.rtt()), (&[0][..], Some(Duration::from_secs(120))));
+    // The other cell's is too late to confirm anything.
+    queue.acknowledged(ack(2).as_ref(), 2, at(180), |id| delivered.push(id.0));
+    assert_eq!(sent(&mut queue, 3, at(180)), Some(1));
+    assert_eq!(delivered, [0]);
+    assert_eq!(queue.in_flight.len(), 1);
+}
+
+#[test]
+fn where_slots_are_rare_an_answer_is_waited_for() {
+    let minute = Duration::from_secs(60);
+    let mut rare = SendQueue::new(1 << 14, minute);
+    assert_eq!(rare.rtt.timeout(), minute * 3);
+    for _ in 0..20 {
+        rare.rtt.sample(minute * 2);
+    }
+    assert!(rare.rtt.timeout() > minute * 2 && rare.rtt.timeout() < minute * 3);
+    rare.rtt.sample(minute * 200);
+    assert_eq!(rare.rtt.timeout(), minute * 6);
+    assert_eq!(SendQueue::new(1 << 14, STEP).rtt.timeout(), Duration::from_secs(1));
 }
