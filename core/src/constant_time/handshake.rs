@@ -152,7 +152,7 @@ fn transcript() -> u64 {
     let mut reader = begin();
     assert!(reader.decrypt_and_hash(&mut { field }).is_ok(), "a field");
     let keys = |transcript: Transcript| {
-        let fragments = transcript.fragment_key(b"B4AE2 test");
+        let [fragments] = transcript.fragment_keys([b"B4AE2 test"]);
         let secrets = transcript.finish(Mode::A);
         [fragments, secrets.i2r.chain, secrets.r2i.header, secrets.exporter.export(b"a use")].map(|key| opened(&key))
     };

@@ -57,7 +57,7 @@ fn masks() -> u64 {
 fn hashes() -> u64 {
     let key = secret::<32>(1);
     let derived = hash::prf(key.expose(), b"B4AE2-cookie-tag", &[secret::<16>(2).expose(), b"public"]);
-    let long = hash::hmac(key.expose(), &[derived.expose()]);
+    let long = hash::hmac(secret::<64>(3).expose(), &[derived.expose()]);
     opened(&hash::hkdf2(&long, derived.expose()).1);
     0
 }

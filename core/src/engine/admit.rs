@@ -317,8 +317,8 @@ impl Engine {
     fn respond(&mut self, slot: u32) {
         let Some(generation) = self.half_open.generation(slot) else { return };
         let Some(half) = self.half_open.get_mut(slot) else { return };
-        let Stage::Init(assembly) = &half.stage else { return };
-        let init = assembly.message().map(<[u8]>::to_vec);
+        let Stage::Init(assembly) = &mut half.stage else { return };
+        let init = assembly.take_message();
         let hello = init.as_ref().and_then(|init| Hello::parse(init.first_chunk::<HELLO_LEN>()?));
         let hello = hello.filter(|hello| hello.hash() == half.header.hello_hash && hello.cid() == half.header.cid);
         let (Some(init), Some(hello)) = (init, hello) else {

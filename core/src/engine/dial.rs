@@ -251,8 +251,8 @@ impl Engine {
             }
             Stage::Init(init) if !init.verifying => {
                 if let Some((header, chunk)) = sealed::read_fragment(&init.response_key, datagram) {
-                    if init.take_fragment(dial.offer, &header, chunk) {
-                        self.verify_response(id);
+                    if let Some(response) = init.take_fragment(dial.offer, &header, chunk) {
+                        self.verify_response(id, response);
                     }
                     return;
                 }
@@ -318,15 +318,13 @@ impl Engine {
         self.timers.insert((dial.timer, timer));
     }
 
-    fn verify_response(&mut self, id: SessionId) {
+    fn verify_response(&mut self, id: SessionId, response: Vec<u8>) {
         let randomness = self.random.secret.secret();
         let (identity, wall) = (self.identity.clone(), self.wall);
         let Some(dial) = self.sessions.named(id.slot, id.generation).and_then(|entry| entry.dial.as_deref_mut()) else {
             return;
         };
         let Stage::Init(init) = &mut dial.stage else { return };
-        let Some(response) = init.response.take() else { return };
-        let Some(response) = response.message().map(<[u8]>::to_vec) else { return };
         init.verifying = true;
         let work = Work::Finish {
             state: Arc::clone(&init.state),
@@ -418,21 +416,24 @@ impl Engine {
 }
 
 impl Init {
-    /// Puts a Response fragment in its place. `true` if the Response is whole.
-    fn take_fragment(&mut self, offer: ModePolicy, header: &FragmentHeader, chunk: &[u8]) -> bool {
+    /// Puts a Response fragment in its place. The Response, once it is whole.
+    fn take_fragment(&mut self, offer: ModePolicy, header: &FragmentHeader, chunk: &[u8]) -> Option<Vec<u8>> {
         if header.kind != kind::RESPONSE {
-            return false;
+            return None;
         }
         let len = usize::from(header.len);
         if !self.response.as_ref().is_some_and(|response| response.is(header.tag, len)) {
             let longest = offer.iter().map(message::response_len).max().unwrap_or(0);
             self.response = Assembly::new(header.tag, len, sealed::CHUNK, longest);
         }
-        let Some(response) = &mut self.response else { return false };
+        let response = self.response.as_mut()?;
         response.add(header.index, chunk);
-        if response.is_full() && response.message().is_none() {
-            self.response = None;
+        if !response.is_full() {
+            return None;
         }
-        self.response.as_ref().is_some_and(Assembly::is_full)
+        let whole = response.take_message();
+        // Whether it is what its fragments said or not.
+        self.response = None;
+        whole
     }
 }

@@ -57,6 +57,12 @@ impl Assembly {
         whole.then_some(&self.bytes)
     }
 
+    /// The same, given away: nothing but [`is_full`](Self::is_full) is to be asked afterwards.
+    pub(crate) fn take_message(&mut self) -> Option<Vec<u8>> {
+        self.message()?;
+        Some(core::mem::take(&mut self.bytes))
+    }
+
     /// Whether every fragment is here, right or wrong.
     pub(crate) fn is_full(&self) -> bool {
         self.have == all(self.count)
@@ -112,6 +118,7 @@ mod tests {
             assert_eq!(assembly.message(), Some(&message[..]));
             assert_eq!(assembly.have(), all(fragments));
             assert!(!assembly.add(fragments, &[0; CHUNK]));
+            assert_eq!(assembly.take_message(), Some(message));
         }
     }
 
@@ -127,7 +134,7 @@ mod tests {
         let message = [7; 25];
         let mut assembly = Assembly::new(tag_of(&message), 25, CHUNK, 160).unwrap();
         assert!((0..3).all(|index| assembly.add(index, &chunk(&[8; 25], index))));
-        assert!(assembly.is_full() && assembly.message().is_none());
+        assert!(assembly.is_full() && assembly.message().is_none() && assembly.take_message().is_none());
     }
 
     #[test]

@@ -156,10 +156,8 @@ pub(crate) struct FinishKeys {
 
 impl FinishKeys {
     pub(crate) fn new(transcript: &Transcript) -> Self {
-        Self {
-            finish: transcript.fragment_key(b"B4AE2 finish fragments"),
-            status: transcript.fragment_key(b"B4AE2 finish status"),
-        }
+        let [finish, status] = transcript.fragment_keys([b"B4AE2 finish fragments", b"B4AE2 finish status"]);
+        Self { finish, status }
     }
 }
 

@@ -84,12 +84,15 @@ impl Transcript {
         (&self.h, &self.ck, self.k.as_ref())
     }
 
-    /// A key for the fragments of what follows, known to those alone who came this far.
-    pub(crate) fn fragment_key(&self, label: &[u8]) -> Secret<32> {
-        let long = hash::hmac(self.ck.expose(), &[label, &self.h]);
-        let mut key = Secret::zero();
-        key.as_mut().copy_from_slice(&long.expose()[..32]);
-        key
+    /// Keys for the fragments of what follows, known to those alone who came this far.
+    pub(crate) fn fragment_keys<const N: usize>(&self, labels: [&[u8]; N]) -> [Secret<32>; N] {
+        let hmac = hash::Hmac::new(self.ck.expose());
+        labels.map(|label| {
+            let long = hmac.tag(&[label, &self.h]);
+            let mut key = Secret::zero();
+            key.as_mut().copy_from_slice(&long.expose()[..32]);
+            key
+        })
     }
 
     /// Ends the handshake with the keys of the session. What they derive from is wiped here: whoever reads the memory

@@ -17,9 +17,11 @@ use crate::session::{MessageId, SessionId};
 use crate::time::Instant;
 use crate::wire::cell::Ack;
 
-/// What a slot reads comes first, here and in the queue and the inbox: with many sessions it is in no cache.
+/// What a slot reads stands together: the end of the inbox, what follows it here, and the beginning of the queue. With
+/// many sessions it is in no cache.
 #[repr(C)]
 pub(crate) struct Entry {
+    pub(crate) inbox: Inbox,
     /// Keys and slots; outlives the application's interest until the leave boundary.
     pub(crate) link: Option<Box<Link>>,
     /// The handshake we began, until it is confirmed.
@@ -39,7 +41,6 @@ pub(crate) struct Entry {
     /// Waits in the engine's list of sessions with events.
     pub(crate) listed: bool,
     pub(crate) queue: SendQueue,
-    pub(crate) inbox: Inbox,
     /// Confirmed messages that no event has told of yet.
     delivered: VecDeque<MessageId>,
     pub(crate) mode: Option<Mode>,

@@ -14,14 +14,9 @@ use crate::wire::cell::{DATA_LEN, Fragment};
 /// Messages that may be under way at once, from the first not handed out on, and never more than cells.
 const MESSAGES: u64 = 1024;
 
-/// The receiving side of delivery.
+/// The receiving side of delivery. What a slot reads comes last, before what it reads in `Entry`.
 #[repr(C)]
 pub(crate) struct Inbox {
-    /// The message that `entries[0]` is about.
-    base: u64,
-    /// Cells of messages handed out.
-    taken_cells: u64,
-    window_cells: u64,
     entries: VecDeque<Entry>,
     /// The first message whose turn in the order has not come.
     next_ordered: u64,
@@ -30,8 +25,13 @@ pub(crate) struct Inbox {
     pool: Pool,
     /// Cells of messages here.
     held_cells: u64,
-    window_messages: u64,
     max_message: usize,
+    /// The message that `entries[0]` is about.
+    base: u64,
+    /// Cells of messages handed out.
+    taken_cells: u64,
+    window_cells: u64,
+    window_messages: u64,
 }
 
 enum Entry {
