@@ -97,12 +97,13 @@ impl Handle {
             let state = lock(&mailbox.state);
             (state.metrics, state.pacing.clone())
         };
-        let (counters, lateness) = (&mailbox.counters, &mailbox.lateness);
+        let (counters, lateness) = (&mailbox.counters, mailbox.lateness.snapshot());
         EndpointStats {
             metrics,
             lateness_p50: lateness.quantile(0.5),
             lateness_p99: lateness.quantile(0.99),
             lateness_max: lateness.max(),
+            lateness,
             slots_sent: counters.slots_sent.get(),
             slots_skipped: counters.slots_skipped.get() + metrics.slots_skipped,
             pacing,

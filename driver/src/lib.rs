@@ -73,6 +73,7 @@ mod turn;
 pub use config::{EndpointConfig, Placement};
 pub use error::{BindError, Closed, ConnectError, SendError, Stopped};
 pub use handle::Handle;
+pub use lateness::LatenessHistogram;
 pub use peer_handle::PeerHandle;
 pub use stats::{EndpointStats, Pacing};
 pub use turn::{Driver, Turn};

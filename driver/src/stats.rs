@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use b4ae_core::Metrics;
 
+use crate::LatenessHistogram;
+
 /// How the slots of an endpoint are kept in time, and why so.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
@@ -45,6 +47,8 @@ pub struct EndpointStats {
     pub lateness_p99: Duration,
     /// As above, the worst.
     pub lateness_max: Duration,
+    /// All of that, as a histogram.
+    pub lateness: LatenessHistogram,
     /// Cells handed to the system in their slot.
     pub slots_sent: u64,
     /// Slots that passed unused because the loop was late: their cells were sealed too late to be sent, or not at all.
