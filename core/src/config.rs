@@ -87,6 +87,11 @@ impl Traffic {
         self
     }
 
+    /// How long before its slot a cell is sealed.
+    pub const fn lead(&self) -> Duration {
+        self.lead
+    }
+
     /// How long before its slot a cell is sealed, so that at the slot the driver only sends.
     #[must_use]
     pub const fn with_lead(mut self, lead: Duration) -> Self {

@@ -28,6 +28,7 @@ pub struct EndpointConfig {
     pub(crate) offer: ModePolicy,
     pub(crate) placement: Placement,
     pub(crate) real_time: bool,
+    pub(crate) tick: Duration,
     pub(crate) job_threads: usize,
     pub(crate) flush_on_drop: Duration,
 }
@@ -46,6 +47,7 @@ impl EndpointConfig {
             offer,
             placement: Placement::default(),
             real_time: true,
+            tick: Duration::from_micros(200),
             job_threads: threads.min(4),
             flush_on_drop: Duration::from_secs(5),
         }
@@ -73,6 +75,18 @@ impl EndpointConfig {
     /// refuses, the loop runs at normal priority and the statistics say why.
     pub const fn real_time(mut self, ask: bool) -> Self {
         self.real_time = ask;
+        self
+    }
+
+    /// On a grid finer than a quarter of this, cells leave in groups: all that were due since the last multiple of
+    /// `tick`, counted from the origin of the endpoint's clock, at the next one. Default 200 µs; zero for no groups.
+    ///
+    /// A thread cannot be woken every ten microseconds, and a system call for each cell costs as much as sealing it. With
+    /// groups the loop wakes once a tick, and cells to one address leave in one call where the system can do that. Which
+    /// cells leave together follows from the grid and its owners, never from what there is to say. The tick in force is a
+    /// multiple of the interval of at most 32 slots, and no longer than half of the traffic's `lead`.
+    pub const fn tick(mut self, tick: Duration) -> Self {
+        self.tick = tick;
         self
     }
 

@@ -21,9 +21,10 @@ impl Lateness {
         Self { buckets: (0..BUCKETS).map(|_| AtomicU64::new(0)).collect(), max: AtomicU64::new(0) }
     }
 
-    pub(crate) fn record(&self, late: Duration) {
+    /// So many cells were this late.
+    pub(crate) fn record(&self, late: Duration, cells: usize) {
         let nanos = nanos(late);
-        self.buckets[bucket(nanos)].fetch_add(1, Ordering::Relaxed);
+        self.buckets[bucket(nanos)].fetch_add(cells as u64, Ordering::Relaxed);
         self.max.fetch_max(nanos, Ordering::Relaxed);
     }
 
@@ -163,7 +164,7 @@ mod tests {
         let lateness = Lateness::new();
         assert_eq!(lateness.snapshot().quantile(0.5), Duration::ZERO);
         for micros in 1..=1000 {
-            lateness.record(Duration::from_micros(micros));
+            lateness.record(Duration::from_micros(micros), 1);
         }
         let near = |got: Duration, want: f64| (got.as_secs_f64() * 1e6 / want - 1.0).abs() < 0.13;
         let seen = lateness.snapshot();
@@ -178,11 +179,9 @@ mod tests {
     #[test]
     fn what_came_since_is_told_apart_from_what_was() {
         let lateness = Lateness::new();
-        lateness.record(Duration::from_millis(80));
+        lateness.record(Duration::from_millis(80), 1);
         let warm = lateness.snapshot();
-        for _ in 0..100 {
-            lateness.record(Duration::from_micros(30));
-        }
+        lateness.record(Duration::from_micros(30), 100);
         let since = lateness.snapshot().since(&warm);
         assert_eq!(since.count(), 100);
         assert!(since.max() >= Duration::from_micros(30) && since.max() < Duration::from_micros(34));
@@ -193,7 +192,7 @@ mod tests {
     fn a_line_for_a_log_says_quantiles_and_shares_up_to_the_whole() {
         let lateness = Lateness::new();
         for micros in [5, 5, 5, 70] {
-            lateness.record(Duration::from_micros(micros));
+            lateness.record(Duration::from_micros(micros), 1);
         }
         let line = lateness.snapshot().to_string();
         assert!(line.starts_with("p50 5"), "{line}");

@@ -68,6 +68,7 @@ mod socket;
 mod stats;
 mod sync;
 pub mod thread;
+mod tick;
 mod turn;
 
 pub use config::{EndpointConfig, Placement};

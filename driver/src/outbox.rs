@@ -8,30 +8,37 @@ use b4ae_core::{Clock, DATAGRAM_LEN, Engine, Instant, Path, TransmitKind, TxBuf}
 use crate::counters::Counters;
 use crate::lateness::Lateness;
 use crate::socket::Socket;
+use crate::tick::Tick;
 
 /// Datagrams held at most. What does not fit stays with the engine.
 const CAPACITY: usize = 512;
 /// The longest guard. Waking a task takes some microseconds, tens of them on a busy machine.
 const GUARD: Duration = Duration::from_micros(250);
 
-/// Boxed, so that a datagram is written once and only its pointer moves.
-type Buffer = Box<[u8; DATAGRAM_LEN]>;
-
+/// Datagrams for one path that leave together, in memory of their own: written once and, but for groups, not moved.
 #[derive(Debug)]
-struct Sealed {
-    due: Instant,
+struct Group {
+    at: Instant,
     path: Path,
-    len: usize,
-    bytes: Buffer,
+    bytes: Vec<u8>,
 }
 
-/// Cells in the order they are due, each sent at its time or never.
+impl Group {
+    fn cells(&self) -> usize {
+        self.bytes.len() / DATAGRAM_LEN
+    }
+}
+
+/// Cells in the order they leave, each sent at its time or never.
 #[derive(Debug)]
 pub(crate) struct Outbox {
-    waiting: VecDeque<Sealed>,
-    spare: Vec<Buffer>,
-    /// The grid's interval. Cells later than this are dropped: two in one slot would be a burst that shows.
-    interval: Option<Duration>,
+    waiting: VecDeque<Group>,
+    cells: usize,
+    /// No more of them than there were ever groups waiting, each as large as a tick's slots at most.
+    spare: Vec<Vec<u8>>,
+    tick: Tick,
+    /// Cells later than this are dropped: those of two slots, or ticks, in one would be a burst that shows.
+    tolerance: Option<Duration>,
     /// How long before a cell is due nothing that can wait is begun.
     guard: Duration,
 }
@@ -46,21 +53,21 @@ pub(crate) struct Departure<'a> {
 }
 
 impl Departure<'_> {
-    /// A datagram the system does not take now is lost, as if by the network: sending it later would show.
-    fn send(&self, path: Path, datagram: &[u8]) -> bool {
-        let sent = self.socket.send(path, datagram).is_ok();
-        if !sent {
-            self.counters.send_errors.add();
-        }
+    /// A datagram the system does not take now is lost, as if by the network: sending it later would show. Tells how many
+    /// it took.
+    fn send(&self, path: Path, datagrams: &[u8]) -> usize {
+        let sent = self.socket.send(path, datagrams);
+        self.counters.send_errors.add_many(datagrams.len() / DATAGRAM_LEN - sent);
         sent
     }
 }
 
 impl Outbox {
     /// An empty outbox for a grid with slots this far apart, or for no grid.
-    pub(crate) fn new(interval: Option<Duration>) -> Self {
-        let guard = interval.map_or(Duration::ZERO, |interval| (interval / 4).min(GUARD));
-        Self { waiting: VecDeque::new(), spare: Vec::new(), interval, guard }
+    pub(crate) fn new(interval: Option<Duration>, tick: Tick) -> Self {
+        let tolerance = tick.length().or(interval);
+        let guard = tolerance.map_or(Duration::ZERO, |apart| (apart / 4).min(GUARD));
+        Self { waiting: VecDeque::new(), cells: 0, spare: Vec::new(), tick, tolerance, guard }
     }
 
     /// Whether a cell is about to be due.
@@ -72,57 +79,87 @@ impl Outbox {
     pub(crate) fn send_due(&mut self, via: Departure<'_>) {
         while let Some(first) = self.waiting.front() {
             let now = via.clock.now();
-            if first.due > now {
+            if first.at > now {
                 return;
             }
-            let late = now - first.due;
-            via.lateness.record(late);
-            if self.interval.is_some_and(|interval| late > interval) {
-                via.counters.slots_skipped.add();
-            } else if via.send(first.path, &first.bytes[..first.len]) {
-                via.counters.slots_sent.add();
+            let late = now - first.at;
+            via.lateness.record(late, first.cells());
+            if self.tolerance.is_some_and(|tolerance| late > tolerance) {
+                via.counters.slots_skipped.add_many(first.cells());
+            } else {
+                via.counters.slots_sent.add_many(via.send(first.path, &first.bytes));
             }
             if let Some(sent) = self.waiting.pop_front() {
+                self.cells -= sent.cells();
                 self.spare.push(sent.bytes);
             }
         }
     }
 
-    /// Takes what the engine has to send: cells to be held, handshake datagrams sent on the spot.
+    /// Takes what the engine has to send: cells to be held, handshake datagrams sent on the spot, those that follow each
+    /// other to one address together.
     pub(crate) fn collect(&mut self, engine: &mut Engine, via: Departure<'_>) {
-        while self.waiting.len() < CAPACITY {
-            let mut bytes = self.spare.pop().unwrap_or_else(|| Box::new([0; DATAGRAM_LEN]));
-            let Ok(memory) = TxBuf::new(&mut bytes[..]) else { return };
-            let Some(out) = engine.poll_transmit(memory) else {
+        let mut handshake: Option<Group> = None;
+        while self.cells < CAPACITY {
+            let mut bytes = self.spare.pop().unwrap_or_default();
+            bytes.resize(DATAGRAM_LEN, 0);
+            let out = TxBuf::new(&mut bytes).ok().and_then(|memory| engine.poll_transmit(memory));
+            let Some(out) = out else {
                 self.spare.push(bytes);
-                return;
+                break;
             };
-            let len = out.len.min(DATAGRAM_LEN);
             match out.kind {
-                TransmitKind::Cell => self.hold(Sealed { due: out.due, path: out.path, len, bytes }),
+                TransmitKind::Cell => self.hold(out.due, out.path, bytes, via.socket.group_limit()),
                 TransmitKind::Handshake => {
                     self.send_due(via);
-                    via.send(out.path, &bytes[..len]);
-                    self.spare.push(bytes);
+                    let limit = via.socket.group_limit();
+                    if handshake.as_ref().is_some_and(|group| group.path != out.path || group.cells() >= limit) {
+                        self.send_handshake(handshake.take(), via);
+                    }
+                    match &mut handshake {
+                        Some(group) => {
+                            group.bytes.extend_from_slice(&bytes);
+                            self.spare.push(bytes);
+                        }
+                        None => handshake = Some(Group { at: out.due, path: out.path, bytes }),
+                    }
                 }
             }
+        }
+        self.send_handshake(handshake, via);
+    }
+
+    fn send_handshake(&mut self, group: Option<Group>, via: Departure<'_>) {
+        if let Some(group) = group {
+            via.send(group.path, &group.bytes);
+            self.spare.push(group.bytes);
         }
     }
 
     /// On a constant grid cells come in order; random delays do not.
-    fn hold(&mut self, sealed: Sealed) {
-        let place = self.waiting.partition_point(|other| other.due <= sealed.due);
-        self.waiting.insert(place, sealed);
+    fn hold(&mut self, due: Instant, path: Path, bytes: Vec<u8>, limit: usize) {
+        let at = self.tick.at_or_after(due);
+        self.cells += 1;
+        if self.tick.length().is_some() {
+            let mut same_tick = self.waiting.iter_mut().rev().take_while(|group| group.at == at);
+            if let Some(group) = same_tick.find(|group| group.path == path && group.cells() < limit) {
+                group.bytes.extend_from_slice(&bytes);
+                self.spare.push(bytes);
+                return;
+            }
+        }
+        let place = self.waiting.partition_point(|other| other.at <= at);
+        self.waiting.insert(place, Group { at, path, bytes });
     }
 
     /// When the next cell is due.
     pub(crate) fn next_due(&self) -> Option<Instant> {
-        self.waiting.front().map(|sealed| sealed.due)
+        self.waiting.front().map(|group| group.at)
     }
 
     /// When the last cell held is due.
     pub(crate) fn last_due(&self) -> Option<Instant> {
-        self.waiting.back().map(|sealed| sealed.due)
+        self.waiting.back().map(|group| group.at)
     }
 }
 
@@ -146,6 +183,10 @@ mod tests {
 
     impl Bench {
         fn new(interval: Option<Duration>) -> Self {
+            Self::with(Outbox::new(interval, Tick::NONE))
+        }
+
+        fn with(outbox: Outbox) -> Self {
             let remote = UdpSocket::bind("127.0.0.1:0").expect("loopback can be bound");
             let clock = Clock::new();
             // Later than any cell of a test could be late.
@@ -153,7 +194,7 @@ mod tests {
                 std::thread::sleep(INTERVAL);
             }
             Self {
-                outbox: Outbox::new(interval),
+                outbox,
                 clock,
                 socket: Socket::bind("127.0.0.1:0".parse().expect("an address")).expect("loopback can be bound"),
                 counters: Counters::default(),
@@ -164,7 +205,8 @@ mod tests {
 
         fn hold(&mut self, due: Instant, mark: u8) {
             let path = Path::new(self.remote.local_addr().expect("bound"), None);
-            self.outbox.hold(Sealed { due, path, len: DATAGRAM_LEN, bytes: Box::new([mark; DATAGRAM_LEN]) });
+            let limit = self.socket.group_limit();
+            self.outbox.hold(due, path, vec![mark; DATAGRAM_LEN], limit);
         }
 
         fn send_due(&mut self) {
@@ -253,7 +295,7 @@ mod tests {
         // No IPv4 socket sends there.
         let path = Path::new("[::1]:9".parse().expect("an address"), None);
         let due = bench.clock.now();
-        bench.outbox.hold(Sealed { due, path, len: DATAGRAM_LEN, bytes: Box::new([0; DATAGRAM_LEN]) });
+        bench.outbox.hold(due, path, vec![0; DATAGRAM_LEN], 1);
         bench.send_due();
         assert_eq!((bench.counters.send_errors.get(), bench.counters.slots_sent.get()), (1, 0));
         assert_eq!(bench.outbox.next_due(), None);

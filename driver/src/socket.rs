@@ -1,13 +1,13 @@
-//! The UDP socket: binding, sending one datagram, receiving batches.
+//! The UDP socket: binding, sending, receiving batches.
 
 use std::io::{self, IoSliceMut};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 
-use b4ae_core::Path;
+use b4ae_core::{DATAGRAM_LEN, Path};
 use quinn_udp::{RecvMeta, Transmit, UdpSocketState};
 use socket2::{Domain, Protocol, Socket as RawSocket, Type};
 
-use crate::BindError;
+use crate::{BindError, tick};
 
 /// Bytes the kernel may hold for us in each direction: a second of a fast grid. Best effort.
 const SYSTEM_BUFFER: usize = 2 << 20;
@@ -57,8 +57,14 @@ impl Socket {
         &self.io
     }
 
-    /// Hands one datagram to the system, at once or not at all.
-    pub(crate) fn send(&self, path: Path, datagram: &[u8]) -> io::Result<()> {
+    /// Datagrams to one address that the system takes in one call.
+    pub(crate) fn group_limit(&self) -> usize {
+        self.state.max_gso_segments().clamp(1, tick::MOST as usize)
+    }
+
+    /// Hands datagrams of [`DATAGRAM_LEN`] to the system, all for one path, at once or not at all; in one call where it can
+    /// do that. Tells how many it has taken.
+    pub(crate) fn send(&self, path: Path, datagrams: &[u8]) -> usize {
         let destination = SocketAddr::new(self.in_family(path.remote().ip()), path.remote().port());
         let destination = match (destination, path.remote()) {
             (SocketAddr::V6(mut to), SocketAddr::V6(from)) => {
@@ -68,10 +74,14 @@ impl Socket {
             (to, _) => to,
         };
         let src_ip = path.local().map(|ip| self.in_family(ip));
-        self.state.try_send(
-            (&self.io).into(),
-            &Transmit { destination, ecn: None, contents: datagram, segment_size: None, src_ip },
-        )
+        // The limit falls to one when the system turns out to refuse more.
+        let calls = datagrams.chunks(self.group_limit() * DATAGRAM_LEN);
+        calls.fold(0, |taken, contents| {
+            let segment_size = (contents.len() > DATAGRAM_LEN).then_some(DATAGRAM_LEN);
+            let transmit = Transmit { destination, ecn: None, contents, segment_size, src_ip };
+            let sent = self.state.try_send((&self.io).into(), &transmit).is_ok();
+            taken + usize::from(sent) * (contents.len() / DATAGRAM_LEN)
+        })
     }
 
     /// An IPv6 socket knows IPv4 addresses in their mapped form only.

@@ -17,6 +17,7 @@ use crate::mailbox::Mailbox;
 use crate::outbox::{Departure, Outbox};
 use crate::socket::{Receiver, Socket};
 use crate::sync::lock;
+use crate::tick::Tick;
 use crate::{BindError, EndpointConfig, Pacing};
 
 /// What the loop should do after a turn.
@@ -79,6 +80,7 @@ pub struct Driver {
     socket: Socket,
     receiver: Receiver,
     outbox: Outbox,
+    tick: Tick,
     jobs: JobPool,
     waker: Option<Waker>,
     stopping: Option<Stopping>,
@@ -110,13 +112,14 @@ macro_rules! departure {
 impl Driver {
     /// Binds the socket, seeds an engine from the system and starts the job threads.
     pub fn bind(config: EndpointConfig) -> Result<(Self, Handle), BindError> {
-        let EndpointConfig { identity, config, listen, offer, job_threads, flush_on_drop, .. } = config;
+        let EndpointConfig { identity, config, listen, offer, tick, job_threads, flush_on_drop, .. } = config;
         let clock = Clock::new();
         let now = clock.now();
         let engine = Engine::new(&config, identity, &seed().map_err(BindError::Entropy)?, now, Clock::wall())?;
         let socket = Socket::bind(listen)?;
         let (limits, traffic) = (config.limits(), config.traffic());
         let constant_rate = traffic.is_constant_rate();
+        let tick = Tick::new(traffic, tick);
         let mailbox =
             Arc::new(Mailbox::new(clock, socket.local(), engine.peer_id(), offer, limits.message, constant_rate));
         // As many as the engine may have out for others, and one for each session of its own.
@@ -129,7 +132,8 @@ impl Driver {
             engine,
             socket,
             receiver: Receiver::new(),
-            outbox: Outbox::new(constant_rate.then_some(traffic.interval())),
+            outbox: Outbox::new(constant_rate.then_some(traffic.interval()), tick),
+            tick,
             jobs,
             waker: None,
             stopping: None,
@@ -299,7 +303,9 @@ impl Driver {
             Look::More => Some(now),
         };
         let deadline = self.stopping.map(|stopping| stopping.deadline);
-        let next = [self.engine.poll_timeout(), self.outbox.next_due(), self.links.next_due(), look, deadline];
+        // On a fine grid a cell is to be sealed every few microseconds; those of a tick are sealed together, well ahead.
+        let engine = self.engine.poll_timeout().map(|at| self.tick.at_or_after(at));
+        let next = [engine, self.outbox.next_due(), self.links.next_due(), look, deadline];
         next.into_iter().flatten().min().map_or(Turn::Idle, |at| Turn::Sleep(self.clock.to_std(at)))
     }
 }
