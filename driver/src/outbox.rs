@@ -167,6 +167,8 @@ impl Outbox {
 mod tests {
     use std::net::UdpSocket;
 
+    use b4ae_core::Traffic;
+
     use super::*;
 
     const INTERVAL: Duration = Duration::from_millis(20);
@@ -277,6 +279,59 @@ mod tests {
         }
         bench.send_due();
         assert_eq!(bench.arrive(3), [1, 2, 3]);
+    }
+
+    /// Slots of 10 µs that leave every 200.
+    fn fine_grid() -> Bench {
+        let interval = Duration::from_micros(10);
+        let tick = Tick::new(&Traffic::constant(interval), Duration::from_micros(200));
+        Bench::with(Outbox::new(Some(interval), tick))
+    }
+
+    #[test]
+    fn cells_of_a_tick_leave_together_each_address_in_one_group() {
+        let mut bench = fine_grid();
+        let other = UdpSocket::bind("127.0.0.1:0").expect("loopback can be bound");
+        let to_other = Path::new(other.local_addr().expect("bound"), None);
+        let tick = bench.outbox.tick.at_or_after(bench.clock.now());
+        let (slot, limit) = (Duration::from_micros(10), bench.socket.group_limit());
+        for mark in 1..=20_u8 {
+            let due = tick + slot * u32::from(mark);
+            if mark % 2 == 0 {
+                bench.outbox.hold(due, to_other, vec![mark; DATAGRAM_LEN], limit);
+            } else {
+                bench.hold(due, mark);
+            }
+        }
+        let leaves = tick + slot * 20;
+        assert!(bench.outbox.waiting.iter().all(|group| group.at == leaves));
+        assert_eq!(bench.outbox.waiting.len(), if limit >= 10 { 2 } else { 20_usize.div_ceil(limit) });
+        bench.hold(leaves + slot, 21);
+        assert_eq!(bench.outbox.last_due(), Some(leaves + slot * 20), "the next tick's");
+        assert_eq!(bench.outbox.cells, 21);
+
+        // As long ago as makes no difference to what is looked at here.
+        bench.outbox.tolerance = None;
+        bench.outbox.waiting.iter_mut().for_each(|group| group.at = Instant::ORIGIN);
+        bench.send_due();
+        assert_eq!(bench.counters.slots_sent.get(), 21);
+        assert_eq!((bench.outbox.cells, bench.lateness.snapshot().count()), (0, 21));
+        let odd: Vec<u8> = (1..=21).step_by(2).collect();
+        assert_eq!(bench.arrive(11), odd);
+        bench.remote = other;
+        let even: Vec<u8> = (2..=20).step_by(2).collect();
+        assert_eq!(bench.arrive(10), even);
+    }
+
+    #[test]
+    fn groups_later_than_a_tick_are_dropped_whole() {
+        let mut bench = fine_grid();
+        let now = bench.clock.now();
+        for micros in 10..=12 {
+            bench.hold(now.saturating_sub(Duration::from_millis(micros)), 1);
+        }
+        bench.send_due();
+        assert_eq!((bench.counters.slots_skipped.get(), bench.counters.slots_sent.get()), (3, 0));
     }
 
     #[test]
