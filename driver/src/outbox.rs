@@ -7,6 +7,7 @@ use b4ae_core::{Clock, DATAGRAM_LEN, Engine, Instant, Path, TransmitKind, TxBuf}
 
 use crate::counters::Counters;
 use crate::lateness::Lateness;
+use crate::launch::Launch;
 use crate::socket::Socket;
 use crate::tick::Tick;
 
@@ -37,6 +38,7 @@ pub(crate) struct Outbox {
     /// No more of them than there were ever groups waiting, each as large as a tick's slots at most.
     spare: Vec<Vec<u8>>,
     tick: Tick,
+    launch: Launch,
     /// Cells later than this are dropped: those of two slots, or ticks, in one would be a burst that shows.
     tolerance: Option<Duration>,
     /// How long before a cell is due nothing that can wait is begun.
@@ -53,10 +55,8 @@ pub(crate) struct Departure<'a> {
 }
 
 impl Departure<'_> {
-    /// A datagram the system does not take now is lost, as if by the network: sending it later would show. Tells how many
-    /// it took.
-    fn send(&self, path: Path, datagrams: &[u8]) -> usize {
-        let sent = self.socket.send(path, datagrams);
+    /// A datagram the system does not take now is lost, as if by the network: sending it later would show.
+    fn count(&self, datagrams: &[u8], sent: usize) -> usize {
         self.counters.send_errors.add_many(datagrams.len() / DATAGRAM_LEN - sent);
         sent
     }
@@ -64,10 +64,10 @@ impl Departure<'_> {
 
 impl Outbox {
     /// An empty outbox for a grid with slots this far apart, or for no grid.
-    pub(crate) fn new(interval: Option<Duration>, tick: Tick) -> Self {
+    pub(crate) fn new(interval: Option<Duration>, tick: Tick, launch: Launch) -> Self {
         let tolerance = tick.length().or(interval);
         let guard = tolerance.map_or(Duration::ZERO, |apart| (apart / 4).min(GUARD));
-        Self { waiting: VecDeque::new(), cells: 0, spare: Vec::new(), tick, tolerance, guard }
+        Self { waiting: VecDeque::new(), cells: 0, spare: Vec::new(), tick, launch, tolerance, guard }
     }
 
     /// Whether a cell is about to be due.
@@ -77,9 +77,15 @@ impl Outbox {
 
     /// Sends every cell that is due. The first thing in every turn, and between any two pieces of longer work.
     pub(crate) fn send_due(&mut self, via: Departure<'_>) {
+        if self.launch.next_look().is_some()
+            && let Some(settled) = self.launch.look(via.clock.now())
+        {
+            // Only this loop sets it, and once.
+            let _ = via.counters.timing.launch[1].set(settled);
+        }
         while let Some(first) = self.waiting.front() {
             let now = via.clock.now();
-            if first.at > now {
+            if first.at.saturating_sub(self.launch.ahead()) > now {
                 return;
             }
             let late = now - first.at;
@@ -87,7 +93,8 @@ impl Outbox {
             if self.tolerance.is_some_and(|tolerance| late > tolerance) {
                 via.counters.slots_skipped.add_many(first.cells());
             } else {
-                via.counters.slots_sent.add_many(via.send(first.path, &first.bytes));
+                let sent = self.launch.send(via.socket, first.path, &first.bytes, first.at);
+                via.counters.slots_sent.add_many(via.count(&first.bytes, sent));
             }
             if let Some(sent) = self.waiting.pop_front() {
                 self.cells -= sent.cells();
@@ -131,7 +138,7 @@ impl Outbox {
 
     fn send_handshake(&mut self, group: Option<Group>, via: Departure<'_>) {
         if let Some(group) = group {
-            via.send(group.path, &group.bytes);
+            via.count(&group.bytes, via.socket.send(group.path, &group.bytes));
             self.spare.push(group.bytes);
         }
     }
@@ -152,9 +159,10 @@ impl Outbox {
         self.waiting.insert(place, Group { at, path, bytes });
     }
 
-    /// When the next cell is due.
+    /// When to call [`send_due`](Self::send_due): when the next cell is due, or ahead of that where the kernel sends it.
     pub(crate) fn next_due(&self) -> Option<Instant> {
-        self.waiting.front().map(|group| group.at)
+        let next = self.waiting.front().map(|group| group.at.saturating_sub(self.launch.ahead()));
+        next.into_iter().chain(self.launch.next_look()).min()
     }
 
     /// When the last cell held is due.
@@ -170,6 +178,7 @@ mod tests {
     use b4ae_core::Traffic;
 
     use super::*;
+    use crate::LaunchTimes;
 
     const INTERVAL: Duration = Duration::from_millis(20);
 
@@ -185,7 +194,7 @@ mod tests {
 
     impl Bench {
         fn new(interval: Option<Duration>) -> Self {
-            Self::with(Outbox::new(interval, Tick::NONE))
+            Self::with(Outbox::new(interval, Tick::NONE, Launch::OFF))
         }
 
         fn with(outbox: Outbox) -> Self {
@@ -285,7 +294,7 @@ mod tests {
     fn fine_grid() -> Bench {
         let interval = Duration::from_micros(10);
         let tick = Tick::new(&Traffic::constant(interval), Duration::from_micros(200));
-        Bench::with(Outbox::new(Some(interval), tick))
+        Bench::with(Outbox::new(Some(interval), tick, Launch::OFF))
     }
 
     #[test]
@@ -342,6 +351,56 @@ mod tests {
         bench.hold(now + INTERVAL, 1);
         assert!(!bench.outbox.is_near(now));
         assert!(bench.outbox.is_near(now + INTERVAL.saturating_sub(GUARD / 2)));
+    }
+
+    /// Where nothing keeps launch times, as on loopback, and where the system has none.
+    #[test]
+    fn launch_times_that_the_system_does_not_keep_are_given_up_and_lose_nothing() {
+        let mut bench = Bench::new(Some(INTERVAL));
+        match Launch::new(&bench.socket, &bench.clock, Duration::from_millis(2)) {
+            Ok(launch) => bench.outbox.launch = launch,
+            Err(why) => assert!(!why.is_empty() && cfg!(not(target_os = "linux")), "{why}"),
+        }
+        let settled = |bench: &Bench| bench.counters.timing.launch[1].get().cloned();
+        for mark in 1..=20 {
+            if settled(&bench).is_some() {
+                break;
+            }
+            let due = bench.clock.now() + Duration::from_millis(2);
+            bench.hold(due, mark);
+            // It is not enough to be asked once: on a busy machine the time to look may pass.
+            while bench.clock.now() < due {
+                bench.send_due();
+            }
+            assert_eq!(bench.arrive(1), [mark]);
+        }
+        assert!(matches!(settled(&bench), Some(LaunchTimes::Refused { .. })), "{:?}", settled(&bench));
+        assert_eq!(bench.outbox.launch.ahead(), Duration::ZERO);
+        assert_eq!(bench.counters.send_errors.get(), 0);
+        let due = bench.clock.now() + INTERVAL;
+        bench.hold(due, 77);
+        assert_eq!(bench.outbox.next_due(), Some(due), "in its slot, as ever");
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn what_is_sent_with_a_launch_time_is_what_arrives_from_the_address_asked_for() {
+        let mut bench = Bench::new(None);
+        let mut launch = Launch::new(&bench.socket, &bench.clock, Duration::from_millis(2)).expect("Linux takes them");
+        let local = bench.socket.local().ip();
+        let path = Path::new(bench.remote.local_addr().expect("bound"), Some(local));
+        let cells: Vec<u8> = (1..=5).flat_map(|mark| [mark; DATAGRAM_LEN]).collect();
+        let due = bench.clock.now() + Duration::from_micros(300);
+        assert_eq!(launch.send(&bench.socket, path, &cells, due), 5);
+        assert_eq!(bench.arrive(5), [1, 2, 3, 4, 5]);
+        // The same by IPv6, where the machine has it.
+        let Ok(remote) = UdpSocket::bind("[::1]:0") else { return };
+        bench.socket = Socket::bind("[::]:0".parse().expect("an address")).expect("there is IPv6");
+        let mut launch = Launch::new(&bench.socket, &bench.clock, Duration::from_millis(2)).expect("Linux takes them");
+        let path = Path::new(remote.local_addr().expect("bound"), Some("::1".parse().expect("an address")));
+        bench.remote = remote;
+        assert_eq!(launch.send(&bench.socket, path, &cells, bench.clock.now()), 5);
+        assert_eq!(bench.arrive(5), [1, 2, 3, 4, 5]);
     }
 
     #[test]

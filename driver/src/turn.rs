@@ -11,6 +11,7 @@ use zeroize::Zeroizing;
 
 use crate::handle::Handle;
 use crate::jobs::{Done, JobPool};
+use crate::launch::Launch;
 use crate::link::Look;
 use crate::links::{Found, Links};
 use crate::mailbox::Mailbox;
@@ -40,6 +41,8 @@ const RECEIVE_ERRORS: usize = 8;
 const POSTPONED: u8 = 3;
 /// When to come back to a lock that an application thread held.
 const LOCKED: Duration = Duration::from_micros(200);
+/// The longest that the loop watches the clock instead of sleeping.
+const MOST_SPIN: Duration = Duration::from_micros(500);
 /// How often the engine is told the wall clock.
 const WALL_EVERY: Duration = Duration::from_secs(10);
 /// How often the engine is given fresh entropy.
@@ -81,6 +84,7 @@ pub struct Driver {
     receiver: Receiver,
     outbox: Outbox,
     tick: Tick,
+    spin: Duration,
     jobs: JobPool,
     waker: Option<Waker>,
     stopping: Option<Stopping>,
@@ -112,7 +116,18 @@ macro_rules! departure {
 impl Driver {
     /// Binds the socket, seeds an engine from the system and starts the job threads.
     pub fn bind(config: EndpointConfig) -> Result<(Self, Handle), BindError> {
-        let EndpointConfig { identity, config, listen, offer, tick, job_threads, flush_on_drop, .. } = config;
+        let EndpointConfig {
+            identity,
+            config,
+            listen,
+            offer,
+            tick,
+            spin,
+            launch_times,
+            job_threads,
+            flush_on_drop,
+            ..
+        } = config;
         let clock = Clock::new();
         let now = clock.now();
         let engine = Engine::new(&config, identity, &seed().map_err(BindError::Entropy)?, now, Clock::wall())?;
@@ -122,6 +137,10 @@ impl Driver {
         let tick = Tick::new(traffic, tick);
         let mailbox =
             Arc::new(Mailbox::new(clock, socket.local(), engine.peer_id(), offer, limits.message, constant_rate));
+        let spin = spin.min(MOST_SPIN).min(tick.length().unwrap_or(traffic.interval()) / 2);
+        let launch = launch_times.then(|| Launch::new(&socket, &clock, traffic.lead()));
+        mailbox.counters.timing.begin(tick.length(), spin, launch.as_ref());
+        let launch = launch.and_then(Result::ok).unwrap_or(Launch::OFF);
         // As many as the engine may have out for others, and one for each session of its own.
         let capacity = limits.pending_jobs.saturating_add(limits.sessions).min(1 << 16) as usize;
         let waker = Arc::clone(&mailbox);
@@ -132,8 +151,9 @@ impl Driver {
             engine,
             socket,
             receiver: Receiver::new(),
-            outbox: Outbox::new(constant_rate.then_some(traffic.interval()), tick),
+            outbox: Outbox::new(constant_rate.then_some(traffic.interval()), tick, launch),
             tick,
+            spin,
             jobs,
             waker: None,
             stopping: None,
@@ -159,6 +179,35 @@ impl Driver {
     /// How long it is until `at`, by the clock the driver goes by.
     pub fn remaining(&self, at: std::time::Instant) -> Duration {
         at.saturating_duration_since(self.clock.to_std(self.clock.now()))
+    }
+
+    #[cfg(test)]
+    pub(crate) fn clock_now(&self) -> std::time::Instant {
+        self.clock.to_std(self.clock.now())
+    }
+
+    /// When the next cell leaves.
+    #[cfg(test)]
+    pub(crate) fn next_departure(&self) -> Option<std::time::Instant> {
+        self.outbox.next_due().map(|due| self.clock.to_std(due))
+    }
+
+    /// When to wake up for what is to be done `at` a time: the same, or earlier where the next cell is spun for.
+    pub(crate) fn awake_by(&self, at: std::time::Instant) -> std::time::Instant {
+        match self.outbox.next_due().filter(|_| self.spin > Duration::ZERO) {
+            Some(due) => at.min(self.clock.to_std(due.saturating_sub(self.spin))),
+            None => at,
+        }
+    }
+
+    /// Watches the clock until the next cell is due, if that is soon.
+    pub(crate) fn spin(&self) {
+        let Some(due) = self.outbox.next_due() else { return };
+        if self.spin > Duration::ZERO && due - self.clock.now() <= self.spin {
+            while self.clock.now() < due {
+                std::hint::spin_loop();
+            }
+        }
     }
 
     /// Tells the statistics how slots are kept in time.
@@ -208,6 +257,7 @@ impl Driver {
     /// Takes in what has arrived. `Ok` when there may be more, `WouldBlock` when there is not; another error when the
     /// socket keeps failing and is better left alone for some milliseconds. No error ends the loop.
     pub fn receive(&mut self) -> io::Result<()> {
+        self.outbox.send_due(departure!(self));
         self.tell_clocks(self.clock.now());
         let mut errors = 0;
         for _ in 0..RECEIVE_CALLS {

@@ -15,16 +15,18 @@ pub(crate) struct Loop {
     pub(crate) name: &'static str,
     pub(crate) placement: Placement,
     pub(crate) real_time: bool,
+    pub(crate) spin: Duration,
 }
 
 /// A thread of its own at real-time priority: the product's default.
 pub(crate) const REAL_TIME: Loop =
-    Loop { name: "own thread, SCHED_FIFO", placement: Placement::OwnThread, real_time: true };
+    Loop { name: "own thread, SCHED_FIFO", placement: Placement::OwnThread, real_time: true, spin: Duration::ZERO };
+/// The same, and it watches the clock for the last of the wait.
+pub(crate) const SPINNING: Loop = Loop { name: "the same, 50 µs spun", spin: Duration::from_micros(50), ..REAL_TIME };
 /// A thread of its own where priority is refused.
-pub(crate) const NORMAL: Loop =
-    Loop { name: "own thread, normal priority", placement: Placement::OwnThread, real_time: false };
+pub(crate) const NORMAL: Loop = Loop { name: "own thread, normal priority", real_time: false, ..REAL_TIME };
 /// A task of the application's runtime.
-pub(crate) const TASK: Loop = Loop { name: "task of Tokio", placement: Placement::Runtime, real_time: false };
+pub(crate) const TASK: Loop = Loop { name: "task of Tokio", placement: Placement::Runtime, ..NORMAL };
 
 /// A runtime like the one `#[tokio::main]` makes.
 pub(crate) fn runtime() -> Result<Runtime> {
@@ -59,6 +61,7 @@ pub(crate) fn config(interval: Duration, sessions: u32) -> Result<Config> {
 pub(crate) async fn bind(how: Loop, config: Config) -> Result<Endpoint> {
     let listen = SocketAddr::from(([127, 0, 0, 1], 0));
     let endpoint = EndpointConfig::new(identity(), config).listen(listen).offer(ModePolicy::A);
-    let endpoint = endpoint.placement(how.placement).real_time(how.real_time).flush_on_drop(Duration::ZERO);
+    let endpoint =
+        endpoint.placement(how.placement).real_time(how.real_time).spin(how.spin).flush_on_drop(Duration::ZERO);
     Ok(Endpoint::bind(endpoint).await?)
 }

@@ -9,7 +9,7 @@ use b4ae_core::{ModePolicy, PeerUri};
 use b4ae_tokio::{LatenessHistogram, Placement};
 
 use crate::busy::Busy;
-use crate::endpoints::{self, Loop, NORMAL, REAL_TIME, TASK};
+use crate::endpoints::{self, Loop, NORMAL, REAL_TIME, SPINNING, TASK};
 use crate::observer::Observer;
 use crate::table::{heading, micros, percent, row};
 use crate::threads::Threads;
@@ -38,7 +38,7 @@ pub(crate) fn print(seconds: u64) -> Result<()> {
         3,
     );
     for rate in RATES {
-        for how in [REAL_TIME, NORMAL, TASK] {
+        for how in [SPINNING, REAL_TIME, NORMAL, TASK] {
             for busy in [false, true] {
                 let load = busy.then(|| Busy::on(processors));
                 let measured = measure(how, Duration::from_secs(1) / rate, Duration::from_secs(seconds))?;
