@@ -82,7 +82,7 @@ impl EndpointConfig {
         self
     }
 
-    /// On a grid finer than a quarter of this, cells leave in groups: all that were due since the last multiple of
+    /// On a grid with four slots or more in this, cells leave in groups: all that were due since the last multiple of
     /// `tick`, counted from the origin of the endpoint's clock, at the next one. Default 200 µs; zero for no groups.
     ///
     /// A thread cannot be woken every ten microseconds, and a system call for each cell costs as much as sealing it. With

@@ -165,6 +165,12 @@ impl Outbox {
         next.into_iter().chain(self.launch.next_look()).min()
     }
 
+    /// What is held, and when it leaves.
+    #[cfg(test)]
+    pub(crate) fn held(&self) -> impl Iterator<Item = (Instant, &[u8])> {
+        self.waiting.iter().map(|group| (group.at, &group.bytes[..]))
+    }
+
     /// When the last cell held is due.
     pub(crate) fn last_due(&self) -> Option<Instant> {
         self.waiting.back().map(|group| group.at)

@@ -22,7 +22,7 @@ impl Tick {
         // Cells have to be sealed before they leave, and what is sealed a tick ahead must not be late for it.
         let longest = asked.min(traffic.lead() / 2);
         let slots = longest.as_nanos().checked_div(interval.as_nanos()).unwrap_or(0).min(u128::from(MOST)) as u32;
-        if !traffic.is_constant_rate() || interval * 4 >= asked || slots < 2 {
+        if !traffic.is_constant_rate() || interval * 4 > asked || slots < 2 {
             return Self::NONE;
         }
         Self(Some(interval * slots))
@@ -55,7 +55,8 @@ mod tests {
     fn a_tick_is_whole_slots_on_grids_that_are_fine_for_it() {
         assert_eq!(length(10, 2000, 200), Some(200));
         assert_eq!(length(30, 2000, 200), Some(180));
-        for interval in [50, 100, 1000, 10_000] {
+        assert_eq!(length(50, 2000, 200), Some(200));
+        for interval in [51, 100, 1000, 10_000] {
             assert_eq!(length(interval, 2000, 200), None, "{interval}");
         }
         assert_eq!(length(10, 2000, 0), None);

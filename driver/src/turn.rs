@@ -365,3 +365,67 @@ fn seed() -> Result<Seed, getrandom::Error> {
     getrandom::fill(&mut *bytes)?;
     Ok(Seed::new(*bytes))
 }
+
+#[cfg(test)]
+mod tests {
+    use b4ae_core::{Accept, Config, Identity, Limits, ModePolicy, SecretIdentity, Traffic};
+    use std::task::{Context, Poll};
+
+    use super::*;
+    use crate::thread;
+
+    /// Half a second between sealing a cell and its slot, for things to happen in.
+    const LEAD: Duration = Duration::from_millis(500);
+
+    fn config(seed: u8) -> EndpointConfig {
+        let traffic = Traffic::constant(Duration::from_millis(100)).with_lead(LEAD);
+        let limits = Limits { sessions: 1, ..Limits::default() };
+        let config = Config::builder(traffic).limits(limits).accept(Accept::Anyone(ModePolicy::A));
+        let config = config.build().expect("a valid configuration");
+        let identity = Identity::from_secret(&SecretIdentity::generate(&Seed::new([seed; 32])));
+        EndpointConfig::new(identity, config).offer(ModePolicy::A).listen("127.0.0.1:0".parse().expect("an address"))
+    }
+
+    /// Whether a slot's cell is payload is settled when it is sealed. What is left for the slot is to send it.
+    #[test]
+    fn what_the_application_does_changes_no_cell_that_waits_for_its_slot() {
+        let (peer, peer_handle) = Driver::bind(config(2)).expect("loopback can be bound");
+        thread::spawn(peer, false).expect("a thread can be started");
+        let (mut driver, handle) = Driver::bind(config(1)).expect("loopback can be bound");
+        let session = handle.connect(peer_handle.local_addr(), &peer_handle.peer_id(), ModePolicy::A).expect("taken");
+        let mut cx = Context::from_waker(Waker::noop());
+        let step = |driver: &mut Driver| {
+            let _ = driver.receive();
+            let _ = driver.turn(Waker::noop());
+            std::thread::sleep(Duration::from_millis(1));
+        };
+        for turns in 0.. {
+            assert!(turns < 20_000, "no session after twenty seconds");
+            step(&mut driver);
+            if session.poll_established(&mut cx).is_ready() && driver.outbox.held().count() >= 3 {
+                break;
+            }
+        }
+
+        let sealed: Vec<_> = driver.outbox.held().map(|(at, bytes)| (at, bytes.to_vec())).collect();
+        let mut message = Some(vec![7; 3000]);
+        assert!(matches!(session.poll_send(&mut cx, &mut message), Poll::Ready(Ok(_))));
+        let last = sealed.last().expect("three and more").0;
+        while driver.clock.now() < last {
+            step(&mut driver);
+            // Those that are still there are what they were, and leave when they were to leave.
+            let left: Vec<_> = driver.outbox.held().filter(|(at, _)| *at <= last).collect();
+            let of_before: Vec<_> = sealed[sealed.len() - left.len()..].iter().map(|(at, b)| (*at, &b[..])).collect();
+            assert_eq!(left, of_before);
+        }
+        // The message was taken meanwhile, and is in cells sealed since.
+        assert_eq!(session.stats().queued_messages, 1);
+        for turns in 0.. {
+            assert!(turns < 20_000, "not delivered after twenty seconds");
+            step(&mut driver);
+            if session.poll_flushed(&mut cx, 1).is_ready() {
+                break;
+            }
+        }
+    }
+}

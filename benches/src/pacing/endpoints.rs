@@ -47,8 +47,8 @@ pub(crate) fn config(interval: Duration, sessions: u32) -> Result<Config> {
         sessions,
         sessions_per_prefix: 1 << 16,
         handshakes_per_prefix: 1 << 16,
-        half_open: 1024,
-        pending_jobs: 256,
+        half_open: 4096,
+        pending_jobs: 1024,
         ..Limits::default()
     };
     let traffic = Traffic::constant(interval).with_max_queue_latency(gap.max(Duration::from_secs(10)));
