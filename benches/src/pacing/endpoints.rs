@@ -22,7 +22,8 @@ pub(crate) struct Loop {
 pub(crate) const REAL_TIME: Loop =
     Loop { name: "own thread, SCHED_FIFO", placement: Placement::OwnThread, real_time: true, spin: Duration::ZERO };
 /// The same, and it watches the clock for the last of the wait.
-pub(crate) const SPINNING: Loop = Loop { name: "the same, 50 µs spun", spin: Duration::from_micros(50), ..REAL_TIME };
+pub(crate) const SPINNING: Loop =
+    Loop { name: "own thread, SCHED_FIFO, 50 µs spun", spin: Duration::from_micros(50), ..REAL_TIME };
 /// A thread of its own where priority is refused.
 pub(crate) const NORMAL: Loop = Loop { name: "own thread, normal priority", real_time: false, ..REAL_TIME };
 /// A task of the application's runtime.

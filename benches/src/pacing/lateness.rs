@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use b4ae_core::{ModePolicy, PeerUri};
-use b4ae_tokio::{LatenessHistogram, Placement};
+use b4ae_tokio::{LatenessHistogram, Pacing, Placement};
 
 use crate::busy::Busy;
 use crate::endpoints::{self, Loop, NORMAL, REAL_TIME, SPINNING, TASK};
@@ -27,6 +27,8 @@ struct Measured {
     /// By how much gaps between datagrams differ from the interval, sorted.
     gaps: Vec<Duration>,
     processor: Duration,
+    /// Real-time priority was asked for, and the system refused it.
+    refused: bool,
 }
 
 /// Prints the table.
@@ -38,7 +40,7 @@ pub(crate) fn print(seconds: u64) -> Result<()> {
         3,
     );
     for rate in RATES {
-        for how in [SPINNING, REAL_TIME, NORMAL, TASK] {
+        for how in [REAL_TIME, SPINNING, NORMAL, TASK] {
             for busy in [false, true] {
                 let load = busy.then(|| Busy::on(processors));
                 let measured = measure(how, Duration::from_secs(1) / rate, Duration::from_secs(seconds))?;
@@ -49,7 +51,7 @@ pub(crate) fn print(seconds: u64) -> Result<()> {
                 };
                 row(&[
                     rate.to_string(),
-                    how.name.to_owned(),
+                    format!("{}{}", how.name, if measured.refused { " (REFUSED)" } else { "" }),
                     if busy { "busy" } else { "idle" }.to_owned(),
                     micros(measured.lateness.quantile(0.5)),
                     micros(measured.lateness.quantile(0.99)),
@@ -99,6 +101,7 @@ fn measure(how: Loop, interval: Duration, time: Duration) -> Result<Measured> {
             skipped: after.slots_skipped - before.slots_skipped,
             gaps: gaps(&times, interval),
             processor: spent_before.until(&spent_after),
+            refused: how.real_time && !matches!(after.pacing, Pacing::RealTime { .. }),
         })
     })
 }
