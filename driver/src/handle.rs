@@ -97,15 +97,19 @@ impl Handle {
             let state = lock(&mailbox.state);
             (state.metrics, state.pacing.clone())
         };
-        let (counters, lateness) = (&mailbox.counters, &mailbox.lateness);
+        let (counters, lateness) = (&mailbox.counters, mailbox.lateness.snapshot());
         EndpointStats {
             metrics,
             lateness_p50: lateness.quantile(0.5),
             lateness_p99: lateness.quantile(0.99),
             lateness_max: lateness.max(),
+            lateness,
             slots_sent: counters.slots_sent.get(),
             slots_skipped: counters.slots_skipped.get() + metrics.slots_skipped,
             pacing,
+            tick: counters.timing.tick.get().copied(),
+            spin: counters.timing.spin.get().copied().unwrap_or_default(),
+            launch_times: counters.timing.launch_times(),
             send_errors: counters.send_errors.get(),
             receive_errors: counters.receive_errors.get(),
             job_panics: counters.job_panics.get(),

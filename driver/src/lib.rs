@@ -47,8 +47,6 @@
 //! Datagrams waiting for their slot, messages between a handle and the engine (64 and 256 KiB each way and session),
 //! sessions nobody accepted, jobs handed out. A handle that finds no room waits; a receiver that does not take its messages
 //! holds the sender back by the protocol's flow control.
-//!
-//! The crate is for Unix systems.
 
 pub mod address;
 mod config;
@@ -57,6 +55,7 @@ mod error;
 mod handle;
 mod jobs;
 mod lateness;
+mod launch;
 mod link;
 mod links;
 mod mailbox;
@@ -68,11 +67,13 @@ mod socket;
 mod stats;
 mod sync;
 pub mod thread;
+mod tick;
 mod turn;
 
 pub use config::{EndpointConfig, Placement};
 pub use error::{BindError, Closed, ConnectError, SendError, Stopped};
 pub use handle::Handle;
+pub use lateness::LatenessHistogram;
 pub use peer_handle::PeerHandle;
-pub use stats::{EndpointStats, Pacing};
+pub use stats::{EndpointStats, LaunchTimes, Pacing};
 pub use turn::{Driver, Turn};

@@ -1,16 +1,28 @@
-//! The UDP socket: binding, sending one datagram, receiving batches.
+//! The UDP socket: binding, sending, receiving batches.
 
 use std::io::{self, IoSliceMut};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 
-use b4ae_core::Path;
+use b4ae_core::{DATAGRAM_LEN, Path};
 use quinn_udp::{RecvMeta, Transmit, UdpSocketState};
 use socket2::{Domain, Protocol, Socket as RawSocket, Type};
 
-use crate::BindError;
+use crate::{BindError, tick};
 
 /// Bytes the kernel may hold for us in each direction: a second of a fast grid. Best effort.
 const SYSTEM_BUFFER: usize = 2 << 20;
+
+/// What one system call sends, and where.
+#[derive(Debug)]
+pub(crate) struct To<'a> {
+    /// In the family of the socket.
+    pub(crate) destination: SocketAddr,
+    /// The address to send from, if not whichever the system picks.
+    pub(crate) source: Option<IpAddr>,
+    pub(crate) datagrams: &'a [u8],
+    /// The length of each, where there are several.
+    pub(crate) segment_size: Option<usize>,
+}
 
 /// A bound, non-blocking UDP socket.
 #[derive(Debug)]
@@ -57,21 +69,39 @@ impl Socket {
         &self.io
     }
 
-    /// Hands one datagram to the system, at once or not at all.
-    pub(crate) fn send(&self, path: Path, datagram: &[u8]) -> io::Result<()> {
-        let destination = SocketAddr::new(self.in_family(path.remote().ip()), path.remote().port());
-        let destination = match (destination, path.remote()) {
-            (SocketAddr::V6(mut to), SocketAddr::V6(from)) => {
-                to.set_scope_id(from.scope_id());
-                SocketAddr::V6(to)
-            }
-            (to, _) => to,
-        };
-        let src_ip = path.local().map(|ip| self.in_family(ip));
-        self.state.try_send(
-            (&self.io).into(),
-            &Transmit { destination, ecn: None, contents: datagram, segment_size: None, src_ip },
-        )
+    /// Datagrams to one address that the system takes in one call.
+    pub(crate) fn group_limit(&self) -> usize {
+        self.state.max_gso_segments().clamp(1, tick::MOST as usize)
+    }
+
+    /// Hands datagrams of [`DATAGRAM_LEN`] to the system, all for one path, at once or not at all; in one call where it can
+    /// do that. Tells how many it has taken.
+    pub(crate) fn send(&self, path: Path, datagrams: &[u8]) -> usize {
+        self.send_by(path, datagrams, |to| {
+            let To { destination, source, datagrams, segment_size } = *to;
+            let transmit = Transmit { destination, ecn: None, contents: datagrams, segment_size, src_ip: source };
+            self.state.try_send((&self.io).into(), &transmit)
+        })
+    }
+
+    /// The same, by `call` for as many as the system takes in one.
+    pub(crate) fn send_by(
+        &self,
+        path: Path,
+        datagrams: &[u8],
+        mut call: impl FnMut(&To<'_>) -> io::Result<()>,
+    ) -> usize {
+        let mut destination = SocketAddr::new(self.in_family(path.remote().ip()), path.remote().port());
+        if let (SocketAddr::V6(to), SocketAddr::V6(from)) = (&mut destination, path.remote()) {
+            to.set_scope_id(from.scope_id());
+        }
+        let source = path.local().map(|ip| self.in_family(ip));
+        // The limit falls to one when the system turns out to refuse more.
+        datagrams.chunks(self.group_limit() * DATAGRAM_LEN).fold(0, |taken, datagrams| {
+            let segment_size = (datagrams.len() > DATAGRAM_LEN).then_some(DATAGRAM_LEN);
+            let sent = call(&To { destination, source, datagrams, segment_size }).is_ok();
+            taken + usize::from(sent) * (datagrams.len() / DATAGRAM_LEN)
+        })
     }
 
     /// An IPv6 socket knows IPv4 addresses in their mapped form only.
@@ -83,11 +113,18 @@ impl Socket {
     }
 }
 
+/// "Address family not supported".
+#[cfg(unix)]
+const NO_FAMILY: i32 = rustix::io::Errno::AFNOSUPPORT.raw_os_error();
+/// The same, as `WSAEAFNOSUPPORT`.
+#[cfg(windows)]
+const NO_FAMILY: i32 = 10047;
+
 fn no_ipv6(error: &io::Error) -> bool {
-    // "Address family not supported" has no stable `ErrorKind`.
+    // A missing family has no stable `ErrorKind`.
     error.kind() == io::ErrorKind::AddrNotAvailable
         || error.kind() == io::ErrorKind::Unsupported
-        || error.raw_os_error() == Some(rustix::io::Errno::AFNOSUPPORT.raw_os_error())
+        || error.raw_os_error() == Some(NO_FAMILY)
 }
 
 fn explain(addr: SocketAddr, source: io::Error) -> BindError {

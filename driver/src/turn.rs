@@ -11,12 +11,14 @@ use zeroize::Zeroizing;
 
 use crate::handle::Handle;
 use crate::jobs::{Done, JobPool};
+use crate::launch::Launch;
 use crate::link::Look;
 use crate::links::{Found, Links};
 use crate::mailbox::Mailbox;
 use crate::outbox::{Departure, Outbox};
 use crate::socket::{Receiver, Socket};
 use crate::sync::lock;
+use crate::tick::Tick;
 use crate::{BindError, EndpointConfig, Pacing};
 
 /// What the loop should do after a turn.
@@ -39,6 +41,8 @@ const RECEIVE_ERRORS: usize = 8;
 const POSTPONED: u8 = 3;
 /// When to come back to a lock that an application thread held.
 const LOCKED: Duration = Duration::from_micros(200);
+/// The longest that the loop watches the clock instead of sleeping.
+const MOST_SPIN: Duration = Duration::from_micros(500);
 /// How often the engine is told the wall clock.
 const WALL_EVERY: Duration = Duration::from_secs(10);
 /// How often the engine is given fresh entropy.
@@ -79,6 +83,8 @@ pub struct Driver {
     socket: Socket,
     receiver: Receiver,
     outbox: Outbox,
+    tick: Tick,
+    spin: Duration,
     jobs: JobPool,
     waker: Option<Waker>,
     stopping: Option<Stopping>,
@@ -110,7 +116,18 @@ macro_rules! departure {
 impl Driver {
     /// Binds the socket, seeds an engine from the system and starts the job threads.
     pub fn bind(config: EndpointConfig) -> Result<(Self, Handle), BindError> {
-        let EndpointConfig { identity, config, listen, offer, job_threads, flush_on_drop, .. } = config;
+        let EndpointConfig {
+            identity,
+            config,
+            listen,
+            offer,
+            tick,
+            spin,
+            launch_times,
+            job_threads,
+            flush_on_drop,
+            ..
+        } = config;
         let clock = Clock::new();
         let now = clock.now();
         let engine = Engine::new(&config, identity, &seed().map_err(BindError::Entropy)?, now, Clock::wall())?;
@@ -118,6 +135,11 @@ impl Driver {
         let (limits, traffic) = (config.limits(), config.traffic());
         let protected = traffic.is_protected();
         let mailbox = Arc::new(Mailbox::new(clock, socket.local(), engine.peer_id(), offer, limits.message, protected));
+        let tick = Tick::new(traffic, tick);
+        let spin = spin.min(MOST_SPIN).min(tick.length().unwrap_or(traffic.interval()) / 2);
+        let launch = launch_times.then(|| Launch::new(&socket, &clock, traffic.lead()));
+        mailbox.counters.timing.begin(tick.length(), spin, launch.as_ref());
+        let launch = launch.and_then(Result::ok).unwrap_or(Launch::OFF);
         // As many as the engine may have out for others, and one for each session of its own.
         let capacity = limits.pending_jobs.saturating_add(limits.sessions).min(1 << 16) as usize;
         let waker = Arc::clone(&mailbox);
@@ -128,7 +150,9 @@ impl Driver {
             engine,
             socket,
             receiver: Receiver::new(),
-            outbox: Outbox::new(protected.then_some(traffic.tolerance())),
+            outbox: Outbox::new(protected.then_some(traffic.tolerance()), tick, launch),
+            tick,
+            spin,
             jobs,
             waker: None,
             stopping: None,
@@ -154,6 +178,35 @@ impl Driver {
     /// How long it is until `at`, by the clock the driver goes by.
     pub fn remaining(&self, at: std::time::Instant) -> Duration {
         at.saturating_duration_since(self.clock.to_std(self.clock.now()))
+    }
+
+    #[cfg(test)]
+    pub(crate) fn clock_now(&self) -> std::time::Instant {
+        self.clock.to_std(self.clock.now())
+    }
+
+    /// When the next cell leaves.
+    #[cfg(test)]
+    pub(crate) fn next_departure(&self) -> Option<std::time::Instant> {
+        self.outbox.next_due().map(|due| self.clock.to_std(due))
+    }
+
+    /// When to wake up for what is to be done `at` a time: the same, or earlier where the next cell is spun for.
+    pub(crate) fn awake_by(&self, at: std::time::Instant) -> std::time::Instant {
+        match self.outbox.next_due().filter(|_| self.spin > Duration::ZERO) {
+            Some(due) => at.min(self.clock.to_std(due.saturating_sub(self.spin))),
+            None => at,
+        }
+    }
+
+    /// Watches the clock until the next cell is due, if that is soon.
+    pub(crate) fn spin(&self) {
+        let Some(due) = self.outbox.next_due() else { return };
+        if self.spin > Duration::ZERO && due - self.clock.now() <= self.spin {
+            while self.clock.now() < due {
+                std::hint::spin_loop();
+            }
+        }
     }
 
     /// Tells the statistics how slots are kept in time.
@@ -203,6 +256,7 @@ impl Driver {
     /// Takes in what has arrived. `Ok` when there may be more, `WouldBlock` when there is not; another error when the
     /// socket keeps failing and is better left alone for some milliseconds. No error ends the loop.
     pub fn receive(&mut self) -> io::Result<()> {
+        self.outbox.send_due(departure!(self));
         self.tell_clocks(self.clock.now());
         let mut errors = 0;
         for _ in 0..RECEIVE_CALLS {
@@ -298,7 +352,9 @@ impl Driver {
             Look::More => Some(now),
         };
         let deadline = self.stopping.map(|stopping| stopping.deadline);
-        let next = [self.engine.poll_timeout(), self.outbox.next_due(), self.links.next_due(), look, deadline];
+        // On a fine grid a cell is to be sealed every few microseconds; those of a tick are sealed together, well ahead.
+        let engine = self.engine.poll_timeout().map(|at| self.tick.at_or_after(at));
+        let next = [engine, self.outbox.next_due(), self.links.next_due(), look, deadline];
         next.into_iter().flatten().min().map_or(Turn::Idle, |at| Turn::Sleep(self.clock.to_std(at)))
     }
 }
@@ -307,4 +363,68 @@ fn seed() -> Result<Seed, getrandom::Error> {
     let mut bytes = Zeroizing::new([0; 32]);
     getrandom::fill(&mut *bytes)?;
     Ok(Seed::new(*bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use b4ae_core::{Accept, Config, Identity, Limits, ModePolicy, SecretIdentity, Traffic};
+    use std::task::{Context, Poll};
+
+    use super::*;
+    use crate::thread;
+
+    /// Half a second between sealing a cell and its slot, for things to happen in.
+    const LEAD: Duration = Duration::from_millis(500);
+
+    fn config(seed: u8) -> EndpointConfig {
+        let traffic = Traffic::constant(Duration::from_millis(100)).with_lead(LEAD);
+        let limits = Limits { sessions: 1, ..Limits::default() };
+        let config = Config::builder(traffic).limits(limits).accept(Accept::Anyone(ModePolicy::A));
+        let config = config.build().expect("a valid configuration");
+        let identity = Identity::from_secret(&SecretIdentity::generate(&Seed::new([seed; 32])));
+        EndpointConfig::new(identity, config).offer(ModePolicy::A).listen("127.0.0.1:0".parse().expect("an address"))
+    }
+
+    /// Whether a slot's cell is payload is settled when it is sealed. What is left for the slot is to send it.
+    #[test]
+    fn what_the_application_does_changes_no_cell_that_waits_for_its_slot() {
+        let (peer, peer_handle) = Driver::bind(config(2)).expect("loopback can be bound");
+        thread::spawn(peer, false).expect("a thread can be started");
+        let (mut driver, handle) = Driver::bind(config(1)).expect("loopback can be bound");
+        let session = handle.connect(peer_handle.local_addr(), &peer_handle.peer_id(), ModePolicy::A).expect("taken");
+        let mut cx = Context::from_waker(Waker::noop());
+        let step = |driver: &mut Driver| {
+            let _ = driver.receive();
+            let _ = driver.turn(Waker::noop());
+            std::thread::sleep(Duration::from_millis(1));
+        };
+        for turns in 0.. {
+            assert!(turns < 20_000, "no session after twenty seconds");
+            step(&mut driver);
+            if session.poll_established(&mut cx).is_ready() && driver.outbox.held().count() >= 3 {
+                break;
+            }
+        }
+
+        let sealed: Vec<_> = driver.outbox.held().map(|(at, bytes)| (at, bytes.to_vec())).collect();
+        let mut message = Some(vec![7; 3000]);
+        assert!(matches!(session.poll_send(&mut cx, &mut message), Poll::Ready(Ok(_))));
+        let last = sealed.last().expect("three and more").0;
+        while driver.clock.now() < last {
+            step(&mut driver);
+            // Those that are still there are what they were, and leave when they were to leave.
+            let left: Vec<_> = driver.outbox.held().filter(|(at, _)| *at <= last).collect();
+            let of_before: Vec<_> = sealed[sealed.len() - left.len()..].iter().map(|(at, b)| (*at, &b[..])).collect();
+            assert_eq!(left, of_before);
+        }
+        // The message was taken meanwhile, and is in cells sealed since.
+        assert_eq!(session.stats().queued_messages, 1);
+        for turns in 0.. {
+            assert!(turns < 20_000, "not delivered after twenty seconds");
+            step(&mut driver);
+            if session.poll_flushed(&mut cx, 1).is_ready() {
+                break;
+            }
+        }
+    }
 }

@@ -63,7 +63,8 @@ mod task;
 mod timer;
 
 pub use b4ae_driver::{
-    BindError, Closed, ConnectError, EndpointConfig, EndpointStats, Pacing, Placement, SendError, Stopped,
+    BindError, Closed, ConnectError, EndpointConfig, EndpointStats, LatenessHistogram, LaunchTimes, Pacing, Placement,
+    SendError, Stopped,
 };
 pub use endpoint::Endpoint;
 pub use peer::Peer;

@@ -188,6 +188,16 @@ impl Traffic {
         self.max_queue_latency
     }
 
+    /// How long before its slot a cell is sealed.
+    pub const fn lead(&self) -> Duration {
+        self.lead
+    }
+
+    /// Whether cells leave on a constant grid.
+    pub const fn is_constant_rate(&self) -> bool {
+        matches!(self.pattern, Pattern::Constant)
+    }
+
     /// Whether when, where to and how long cells leave does not depend on what applications do: the guarantee, which
     /// holds for all but low-overhead traffic. Then a `send` changes nothing, and need wake nobody.
     pub const fn is_protected(&self) -> bool {
