@@ -19,7 +19,7 @@
 //! # A whole loop
 //!
 //! Two engines and a wire between them, in virtual time. A real driver does the same with a socket, a clock and a
-//! poller (`b4ae-tokio` is one).
+//! poller (that of `b4ae-tokio`, `b4ae-smol` and `b4ae-blocking` is one).
 //!
 //! ```
 //! use std::time::Duration;

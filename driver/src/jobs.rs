@@ -2,13 +2,13 @@
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::sync::{Arc, Mutex};
 use std::thread;
 
 use b4ae_core::{Completion, Job};
 
-use crate::sync::lock;
+use crate::sync::{Mutex, lock};
 
 /// Stack of a worker. A job needs 256 KiB when optimised, and several times that when not.
 const STACK: usize = 2 << 20;

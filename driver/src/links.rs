@@ -307,3 +307,6 @@ impl Drop for Links {
         wake.wake();
     }
 }
+
+#[cfg(all(test, loom))]
+mod interleavings;

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::mem;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use b4ae_core::{Clock, Instant, Metrics, ModePolicy, Path, PeerId};
@@ -12,7 +12,7 @@ use crate::Pacing;
 use crate::counters::Counters;
 use crate::lateness::Lateness;
 use crate::peer::Shared;
-use crate::sync::{LoopWaker, ToWake, WakerSet, lock};
+use crate::sync::{LoopWaker, Mutex, ToWake, WakerSet, lock};
 
 /// Sessions others opened that nobody has accepted yet; further ones are closed at once.
 pub(crate) const BACKLOG: usize = 256;
@@ -138,6 +138,7 @@ impl Mailbox {
 
     /// Marks the loop as ended, wakes whoever waits, and returns the sessions that still wait for the loop.
     pub(crate) fn mark_stopped(&self) -> (Vec<Arc<Shared>>, ToWake) {
+        self.loop_waker.clear();
         let mut wake = ToWake::default();
         let mut state = lock(&self.state);
         state.stopped = true;

@@ -2,14 +2,14 @@
 
 use std::collections::{BTreeSet, VecDeque};
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, OnceLock};
 
 use b4ae_core::{CloseReason, Mode, PeerId, SessionId, SessionStats};
 use zeroize::Zeroizing;
 
 use crate::mailbox::Mailbox;
-use crate::sync::{ToWake, WakerSet};
+use crate::sync::{AtomicBool, Mutex, ToWake, WakerSet};
 use crate::{Closed, Stopped};
 
 /// Messages waiting between the application and the loop, each way. The engine has queues of its own behind these.

@@ -2,14 +2,29 @@
 //!
 //! The loop may run at real-time priority while an application thread that holds a lock is preempted. It therefore
 //! never blocks on a lock: it spins for a moment and else comes back later.
+//!
+//! With `--cfg loom`, locks and atomics are those of a model checker, which runs `links/interleavings.rs` in every order.
+//! `Arc` stays the standard library's: what hangs on it is when the last handle is dropped, and that is between locks.
 
-use std::hint;
 use std::mem;
-use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
+use std::sync::{PoisonError, TryLockError};
 use std::task::Waker;
 
+#[cfg(loom)]
+pub(crate) use loom::{
+    hint::spin_loop,
+    sync::atomic::AtomicBool,
+    sync::{Mutex, MutexGuard},
+};
+#[cfg(not(loom))]
+pub(crate) use std::{
+    hint::spin_loop,
+    sync::atomic::AtomicBool,
+    sync::{Mutex, MutexGuard},
+};
+
 /// Attempts before the loop gives up on a lock: a few microseconds, many times what a holder needs that runs.
-const SPINS: u32 = 64;
+const SPINS: u32 = if cfg!(loom) { 1 } else { 64 };
 
 /// For application threads. A panic elsewhere does not spread: every critical section leaves its state whole.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -22,7 +37,7 @@ pub(crate) fn try_lock<T>(mutex: &Mutex<T>) -> Option<MutexGuard<'_, T>> {
         match mutex.try_lock() {
             Ok(guard) => return Some(guard),
             Err(TryLockError::Poisoned(poisoned)) => return Some(poisoned.into_inner()),
-            Err(TryLockError::WouldBlock) => hint::spin_loop(),
+            Err(TryLockError::WouldBlock) => spin_loop(),
         }
     }
     None
@@ -85,6 +100,12 @@ impl LoopWaker {
     /// Called by the loop when its waker changed, which is rare.
     pub(crate) fn set(&self, waker: &Waker) {
         *lock(&self.0) = Some(waker.clone());
+    }
+
+    /// Called by the loop when it ends, since a waker may hold something of the loop's: a file, a task's memory.
+    pub(crate) fn clear(&self) {
+        let waker = lock(&self.0).take();
+        drop(waker);
     }
 
     pub(crate) fn wake(&self) {

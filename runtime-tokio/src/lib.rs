@@ -58,13 +58,11 @@
 //! [`Endpoint::close`].
 
 mod endpoint;
-mod peer;
 mod task;
 mod timer;
 
 pub use b4ae_driver::{
-    BindError, Closed, ConnectError, EndpointConfig, EndpointStats, LatenessHistogram, LaunchTimes, Pacing, Placement,
-    SendError, Stopped,
+    BindError, Closed, ConnectError, EndpointConfig, EndpointStats, LatenessHistogram, LaunchTimes, Pacing, Peer,
+    Placement, SendError, Stopped,
 };
 pub use endpoint::Endpoint;
-pub use peer::Peer;

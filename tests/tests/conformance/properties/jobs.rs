@@ -1,0 +1,87 @@
+//! Slow and broken signers: handshakes wait or fail, sessions go on.
+
+use std::sync::mpsc::{Receiver, channel};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::Duration;
+
+use b4ae_core::{
+    CloseReason, Identity, ML_DSA_PUBLIC_KEY_LEN, ML_DSA_SIGNATURE_LEN, Mode, ModePolicy, Secret, SignError, Signer,
+    SoftwareSigner,
+};
+use b4ae_tokio::{ConnectError, EndpointConfig};
+
+use crate::bench::{accept, bind, config, connect, goes_on, numbered, recv, send, try_connect};
+use crate::driver::{Driver, Endpoint};
+
+/// A signer that does something first.
+struct Wrapped<F> {
+    signer: SoftwareSigner,
+    first: F,
+}
+
+impl<F: Fn() + Send + Sync> Signer for Wrapped<F> {
+    fn public_key(&self) -> &[u8; ML_DSA_PUBLIC_KEY_LEN] {
+        self.signer.public_key()
+    }
+
+    fn sign(
+        &self,
+        message: &[u8; 64],
+        randomness: &[u8; 32],
+        signature: &mut [u8; ML_DSA_SIGNATURE_LEN],
+    ) -> Result<(), SignError> {
+        (self.first)();
+        self.signer.sign(message, randomness, signature)
+    }
+}
+
+fn bind_with(driver: &dyn Driver, first: impl Fn() + Send + Sync + 'static, timeout: Duration) -> Box<dyn Endpoint> {
+    let signer = SoftwareSigner::new(&Secret::new([101; 32]));
+    let identity = Identity::with_signer(&Secret::new([102; 32]), Some(Arc::new(Wrapped { signer, first })));
+    let config = config().handshake_timeout(timeout).build().expect("a valid configuration");
+    let listen = "127.0.0.1:0".parse().expect("an address");
+    let config = EndpointConfig::new(identity, config).listen(listen).flush_on_drop(Duration::from_secs(2));
+    driver.bind(config.job_threads(1)).expect("loopback can be bound")
+}
+
+pub(crate) fn a_signer_that_takes_its_time_holds_nobody_else_up(driver: &dyn Driver) {
+    let (release, gate) = channel::<()>();
+    let gate: Mutex<Receiver<()>> = Mutex::new(gate);
+    let wait = move || {
+        // Until the test lets go, or is over.
+        let _ = gate.lock().expect("no panic").recv();
+    };
+    let alice = bind_with(driver, wait, Duration::from_secs(35));
+    let bob = bind(driver, config());
+    let to_bob = connect(&*alice, &bob.uri("127.0.0.1"));
+    let to_alice = accept(&*bob);
+
+    let signing = thread::spawn({
+        let (alice, uri) = (alice.another(), bob.uri("127.0.0.1"));
+        move || try_connect(&*alice, &uri, ModePolicy::B).map(|peer| peer.mode())
+    });
+    for number in 0..50 {
+        send(&*to_bob, numbered(number, 500));
+        assert_eq!(recv(&*to_alice), numbered(number, 500));
+    }
+    assert!(!signing.is_finished(), "the signer has not signed yet");
+    drop(release);
+    assert_eq!(signing.join().expect("no panic").expect("the signer signed"), Mode::B);
+}
+
+pub(crate) fn a_signer_that_panics_fails_the_handshake_and_nothing_else(driver: &dyn Driver) {
+    let alice = bind_with(driver, || panic!("the token is broken"), Duration::from_millis(300));
+    let bob = bind(driver, config());
+    // More often than there are job threads. On a busy machine an attempt may end before it is at the signature.
+    for _ in 0..20 {
+        let error = try_connect(&*alice, &bob.uri("127.0.0.1"), ModePolicy::B).err().expect("nothing is signed");
+        let expected = matches!(error, ConnectError::Failed(CloseReason::Unreachable | CloseReason::HandshakeFailed));
+        assert!(expected, "{error:?}");
+        if alice.stats().job_panics >= 2 {
+            break;
+        }
+    }
+    assert!(alice.stats().job_panics >= 2, "panics are counted");
+    goes_on(&*alice, &*bob);
+}

@@ -1,0 +1,134 @@
+//! Handles, endpoints, executors and peers come and go; whoever waits is told.
+
+use std::net::UdpSocket;
+use std::thread;
+use std::time::Duration;
+
+use b4ae_core::CloseReason;
+use b4ae_tokio::{Closed, ConnectError, SendError, Stopped};
+
+use crate::bench::{FLUSH, accept, bind, config, connect, done, endpoint_config, numbered, pair, recv, recv_all, send};
+use crate::driver::{Driver, Wait};
+
+fn twenty() -> Vec<Vec<u8>> {
+    (0..20).map(|number| numbered(number, 3000)).collect()
+}
+
+pub(crate) fn dropping_the_last_handle_of_a_peer_delivers_what_is_queued_and_closes(driver: &dyn Driver) {
+    let ((_alice, to_bob), (_bob, to_alice)) = pair(driver, config());
+    let clone = to_bob.another();
+    drop(to_bob);
+    for message in twenty() {
+        send(&*clone, message);
+    }
+    drop(clone);
+    let (messages, end) = recv_all(&*to_alice);
+    assert!(messages == twenty(), "what was queued before the drop arrives");
+    assert_eq!(end, Closed::Session(CloseReason::Peer));
+}
+
+pub(crate) fn dropping_the_last_handle_of_an_endpoint_delivers_what_is_queued_and_stops(driver: &dyn Driver) {
+    let alice = driver.bind(endpoint_config(config()).flush_on_drop(FLUSH)).expect("loopback can be bound");
+    let bob = bind(driver, config());
+    let to_bob = connect(&*alice, &bob.uri("127.0.0.1"));
+    let to_alice = accept(&*bob);
+    for message in twenty() {
+        send(&*to_bob, message);
+    }
+    drop(alice);
+    let (messages, end) = recv_all(&*to_alice);
+    assert!(messages == twenty(), "what was queued before the drop arrives");
+    assert_eq!(end, Closed::Session(CloseReason::Peer));
+    done(to_bob.closed(Wait::Long));
+}
+
+pub(crate) fn closing_an_endpoint_frees_its_port_and_stops_every_handle(driver: &dyn Driver) {
+    let ((alice, to_bob), (bob, to_alice)) = pair(driver, config());
+    send(&*to_bob, "last words");
+    let addr = alice.local_addr();
+    let accepting = thread::spawn({
+        let alice = alice.another();
+        move || done(alice.accept(Wait::Long)).err()
+    });
+    done(alice.close(FLUSH, Wait::Long));
+
+    let again = driver.bind(endpoint_config(config()).listen(addr)).expect("the port is free");
+    done(again.close(Duration::ZERO, Wait::Long));
+    assert_eq!(accepting.join().expect("whoever waited is told"), Some(Stopped));
+    assert_eq!(done(alice.accept(Wait::Long)).err(), Some(Stopped));
+    let refused = done(alice.connect(&bob.uri("127.0.0.1"), None, Wait::Long)).err();
+    assert!(matches!(refused, Some(ConnectError::Stopped(Stopped))), "{refused:?}");
+    assert!(matches!(done(to_bob.send(vec![1], Wait::Long)), Err(SendError::Closed(_))));
+    assert!(done(to_bob.recv(Wait::Long)).is_err());
+    assert_eq!(recv(&*to_alice), b"last words");
+    assert_eq!(done(to_alice.closed(Wait::Long)), Closed::Session(CloseReason::Peer));
+}
+
+pub(crate) fn closing_a_peer_tells_both_sides_and_refuses_more(driver: &dyn Driver) {
+    let ((_alice, to_bob), (_bob, to_alice)) = pair(driver, config());
+    let id = send(&*to_bob, "last words");
+    let closing = thread::spawn({
+        let to_bob = to_bob.another();
+        move || done(to_bob.close(Wait::Long))
+    });
+    assert_eq!(recv(&*to_alice), b"last words");
+    closing.join().expect("whoever closes is told");
+    assert_eq!(done(to_bob.delivered(id, Wait::Long)), Ok(()));
+    assert_eq!(done(to_bob.closed(Wait::Long)), Closed::Session(CloseReason::Local));
+    let refused = done(to_bob.send(vec![1], Wait::Long));
+    assert_eq!(refused, Err(SendError::Closed(Closed::Session(CloseReason::Local))), "nothing more is taken");
+    assert_eq!(done(to_alice.closed(Wait::Long)), Closed::Session(CloseReason::Peer));
+    assert_eq!(done(to_alice.flush(Wait::Long)), Ok(()), "nothing was sent, so nothing is missing");
+}
+
+pub(crate) fn messages_of_a_session_that_ended_before_it_was_accepted_are_kept(driver: &dyn Driver) {
+    let (alice, bob) = (bind(driver, config()), bind(driver, config()));
+    let to_bob = connect(&*alice, &bob.uri("127.0.0.1"));
+    send(&*to_bob, "in and out");
+    done(to_bob.close(Wait::Long));
+    done(alice.close(FLUSH, Wait::Long));
+    let (messages, _) = recv_all(&*accept(&*bob));
+    assert!(messages == [b"in and out"], "what was confirmed is there");
+}
+
+pub(crate) fn a_peer_that_is_gone_without_a_word_ends_the_session(driver: &dyn Driver) {
+    let impatient = config().idle_timeout(Duration::from_millis(400));
+    let ((alice, to_bob), (_bob, to_alice)) = pair(driver, impatient);
+    let waiting = thread::spawn({
+        let to_alice = to_alice.another();
+        move || done(to_alice.closed(Wait::Long))
+    });
+    done(alice.close(Duration::ZERO, Wait::Long));
+    assert!(done(to_bob.recv(Wait::Long)).is_err());
+    assert_eq!(done(to_alice.recv(Wait::Long)), Err(Closed::Session(CloseReason::Idle)), "the reason is told");
+    assert_eq!(waiting.join().expect("whoever waited is told"), Closed::Session(CloseReason::Idle));
+}
+
+/// Where the loop is a task. One with a thread of its own outlives the executor that it was bound on.
+pub(crate) fn the_end_of_the_loops_executor_wakes_whoever_waits(driver: &dyn Driver) {
+    let ((alice, to_bob), (_bob, to_alice)) = pair(driver, config());
+    if driver.has_own_thread() {
+        driver.end_executor();
+        send(&*to_bob, "still here");
+        assert_eq!(recv(&*to_alice), b"still here");
+        return done(alice.close(FLUSH, Wait::Long));
+    }
+    let addr = alice.local_addr();
+    let accepting = thread::spawn({
+        let alice = alice.another();
+        move || done(alice.accept(Wait::Long)).err()
+    });
+    let receiving = thread::spawn({
+        let to_bob = to_bob.another();
+        move || done(to_bob.recv(Wait::Long))
+    });
+    let closing = thread::spawn({
+        let to_bob = to_bob.another();
+        move || done(to_bob.closed(Wait::Long))
+    });
+    driver.end_executor();
+    assert_eq!(accepting.join().expect("whoever waited is told"), Some(Stopped));
+    assert_eq!(receiving.join().expect("whoever waited is told"), Err(Closed::Stopped(Stopped)));
+    assert_eq!(closing.join().expect("whoever waited is told"), Closed::Stopped(Stopped));
+    UdpSocket::bind(addr).expect("the port is free");
+}
