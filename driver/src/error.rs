@@ -45,6 +45,9 @@ pub enum BindError {
     /// A thread could not be started, or its wake-up descriptor not be made.
     #[error("cannot start a thread for the endpoint: {0}; raise the process's limit on threads or open files")]
     Thread(io::Error),
+    /// The loop was to run on the caller's runtime, and this adapter knows of none.
+    #[error("this adapter has no runtime to run the loop on: leave it its own thread, or run the loop yourself")]
+    NoRuntime,
     /// The runtime refused to watch the socket.
     #[error("the runtime cannot watch the socket: {0}")]
     Runtime(io::Error),

@@ -1,18 +1,19 @@
 //! The application's end of an endpoint.
 
 use std::fmt;
+use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use b4ae_core::{ModePolicy, Path, PeerId, PeerUri};
+use b4ae_core::{CloseReason, ModePolicy, Path, PeerId, PeerUri};
 
 use crate::mailbox::{Connect, Mailbox, NotTaken};
 use crate::peer::Shared;
 use crate::peer_handle::PeerHandle;
 use crate::sync::lock;
-use crate::{ConnectError, EndpointStats, Stopped};
+use crate::{ConnectError, EndpointStats, Peer, Stopped, address};
 
 /// A handle of an endpoint. Clone freely; when the last clone is dropped, the endpoint closes its sessions, gives what
 /// is queued a limited time to be confirmed, and stops.
@@ -52,6 +53,32 @@ impl Handle {
             Ok(()) => Ok(handle),
             Err(NotTaken::Full) => Err(ConnectError::Core(b4ae_core::ConnectError::Full)),
             Err(NotTaken::Stopped) => Err(ConnectError::Stopped(Stopped)),
+        }
+    }
+
+    /// Opens a session with the peer that `uri` names, trying each of `found`, the addresses its host has, and waits until
+    /// the peer has proved to hold its keys. Dropping the future gives the attempt up.
+    pub async fn open(&self, uri: &PeerUri, found: Vec<SocketAddr>, modes: ModePolicy) -> Result<Peer, ConnectError> {
+        let mut failure = ConnectError::Failed(CloseReason::Unreachable);
+        for addr in address::reachable(&uri.host, found, self.local_addr())? {
+            let peer = self.connect(addr, &uri.peer, modes)?;
+            match poll_fn(|cx| peer.poll_established(cx)).await {
+                Ok(()) => return Peer::new(peer).ok_or(failure),
+                // Whoever is at this address need not be who is at the next.
+                Err(e @ ConnectError::Failed(CloseReason::Unreachable | CloseReason::HandshakeFailed)) => failure = e,
+                Err(e) => return Err(e),
+            }
+        }
+        Err(failure)
+    }
+
+    /// The next session a peer opened. Cancel-safe: dropping the future loses no session.
+    pub async fn accept(&self) -> Result<Peer, Stopped> {
+        loop {
+            let peer = poll_fn(|cx| self.poll_accept(cx)).await?;
+            if let Some(peer) = Peer::new(peer) {
+                return Ok(peer);
+            }
         }
     }
 
@@ -117,6 +144,13 @@ impl Handle {
     /// requests the most impatient counts.
     pub fn stop(&self, flush: Duration) {
         self.mailbox().request_stop(flush);
+    }
+
+    /// Closes every session gracefully, stops the endpoint and waits until its socket is closed. What is not confirmed
+    /// after `flush` is abandoned. Begun even if the future is dropped after its first poll.
+    pub async fn close(&self, flush: Duration) {
+        self.stop(flush);
+        poll_fn(|cx| self.poll_stopped(cx)).await;
     }
 
     /// Waits until the endpoint has stopped and its socket is closed.

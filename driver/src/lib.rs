@@ -30,8 +30,9 @@
 //! }
 //! ```
 //!
-//! [`thread::spawn`] is that loop with everything a real one needs; the application's end is a [`Handle`] for the endpoint
-//! and a [`PeerHandle`] for each session, whose `poll_*` functions an adapter wraps.
+//! [`thread::spawn`] is that loop with everything a real one needs. The application's end is a [`Handle`] for the endpoint
+//! and a [`PeerHandle`] for each session, whose `poll_*` functions need a waker and nothing else of a runtime. [`Peer`] is
+//! their async spelling, for every runtime; [`wait`] has what makes a call that blocks of it.
 //!
 //! # What goes before what
 //!
@@ -51,6 +52,7 @@
 //! The crate is for Unix systems.
 
 pub mod address;
+mod async_peer;
 mod config;
 mod counters;
 mod error;
@@ -69,7 +71,9 @@ mod stats;
 mod sync;
 pub mod thread;
 mod turn;
+pub mod wait;
 
+pub use async_peer::Peer;
 pub use config::{EndpointConfig, Placement};
 pub use error::{BindError, Closed, ConnectError, SendError, Stopped};
 pub use handle::Handle;

@@ -1,15 +1,14 @@
 //! The endpoint's handle.
 
-use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use b4ae_core::{CloseReason, ModePolicy, PeerId, PeerUri};
+use b4ae_core::{ModePolicy, PeerId, PeerUri};
 use b4ae_driver::{
-    BindError, ConnectError, Driver, EndpointConfig, EndpointStats, Handle, Placement, Stopped, address, thread,
+    BindError, ConnectError, Driver, EndpointConfig, EndpointStats, Handle, Peer, Placement, Stopped, address, thread,
 };
 
-use crate::{Peer, task};
+use crate::task;
 
 /// One UDP socket and every session on it. Clones are handles of the same endpoint; when the last one is dropped,
 /// what is queued is still given a limited time to be delivered, and the endpoint stops, whatever peers are still held.
@@ -42,20 +41,6 @@ impl Endpoint {
 
     /// As [`connect`](Self::connect), offering `modes`.
     pub async fn connect_with(&self, uri: &PeerUri, modes: ModePolicy) -> Result<Peer, ConnectError> {
-        let mut failure = ConnectError::Failed(CloseReason::Unreachable);
-        for addr in self.resolve(uri).await? {
-            let peer = self.0.connect(addr, &uri.peer, modes)?;
-            match poll_fn(|cx| peer.poll_established(cx)).await {
-                Ok(()) => return Peer::new(peer).ok_or(failure),
-                // Whoever is at this address need not be who is at the next.
-                Err(e @ ConnectError::Failed(CloseReason::Unreachable | CloseReason::HandshakeFailed)) => failure = e,
-                Err(e) => return Err(e),
-            }
-        }
-        Err(failure)
-    }
-
-    async fn resolve(&self, uri: &PeerUri) -> Result<Vec<SocketAddr>, ConnectError> {
         let found = match address::literal(&uri.host, uri.port) {
             Some(addr) => vec![addr],
             None => tokio::net::lookup_host((uri.host.as_str(), uri.port))
@@ -63,17 +48,12 @@ impl Endpoint {
                 .map_err(|e| ConnectError::Resolve(uri.host.clone(), e))?
                 .collect(),
         };
-        address::reachable(&uri.host, found, self.local_addr())
+        self.0.open(uri, found, modes).await
     }
 
     /// The next session a peer opened. Cancel-safe: dropping the future loses no session.
     pub async fn accept(&self) -> Result<Peer, Stopped> {
-        loop {
-            let peer = poll_fn(|cx| self.0.poll_accept(cx)).await?;
-            if let Some(peer) = Peer::new(peer) {
-                return Ok(peer);
-            }
-        }
+        self.0.accept().await
     }
 
     /// The address the socket is bound to.
@@ -99,7 +79,6 @@ impl Endpoint {
     /// Closes every session gracefully, stops the endpoint and waits until its socket is closed. What is not
     /// confirmed after `flush` is abandoned.
     pub async fn close(&self, flush: Duration) {
-        self.0.stop(flush);
-        poll_fn(|cx| self.0.poll_stopped(cx)).await;
+        self.0.close(flush).await;
     }
 }

@@ -58,12 +58,10 @@
 //! [`Endpoint::close`].
 
 mod endpoint;
-mod peer;
 mod task;
 mod timer;
 
 pub use b4ae_driver::{
-    BindError, Closed, ConnectError, EndpointConfig, EndpointStats, Pacing, Placement, SendError, Stopped,
+    BindError, Closed, ConnectError, EndpointConfig, EndpointStats, Pacing, Peer, Placement, SendError, Stopped,
 };
 pub use endpoint::Endpoint;
-pub use peer::Peer;

@@ -1,12 +1,13 @@
-//! A peer's handle.
+//! The async spelling of a session's handle. It waits on wakers alone, and so serves every runtime.
 
 use std::future::poll_fn;
 use std::net::SocketAddr;
 
 use b4ae_core::{MessageId, Mode, PeerId, SessionId, SessionStats};
-use b4ae_driver::{Closed, PeerHandle, SendError};
 
-/// One session with one peer. Clones are handles of the same session; when the last one is dropped, what is queued is
+use crate::{Closed, PeerHandle, SendError};
+
+/// One session with one peer, of any runtime. Clones are handles of the same session; when the last one is dropped, what is queued is
 /// still delivered and the session closes.
 ///
 /// Every method is cancel-safe: dropping its future loses no message and no confirmation.
@@ -75,6 +76,11 @@ impl Peer {
     /// The mode agreed on.
     pub fn mode(&self) -> Mode {
         self.mode
+    }
+
+    /// The handle behind it, for whoever polls by hand.
+    pub fn handle(&self) -> &PeerHandle {
+        &self.handle
     }
 
     /// The session's id, for logs.
