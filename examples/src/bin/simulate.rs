@@ -42,10 +42,15 @@ fn main() -> Result<()> {
     for n in tried.clone() {
         let explain =
             || format!("seed {n}; run it alone: simulate --seed {n}{}", if forgetful { " --forgetful" } else { "" });
-        let world = run(n, forgetful, seed.is_some()).with_context(explain)?;
-        let again = run(n, forgetful, false).with_context(explain)?;
-        ensure!(world.trace().hash() == again.trace().hash(), "seed {n} gives two different runs");
+        let (mut world, mut again) = (world(n), world(n));
+        if seed.is_some() {
+            world.keep_trace();
+        }
+        let outcome = run(&mut world, n, forgetful);
         world.trace().lines().iter().for_each(|line| println!("{line}"));
+        outcome.with_context(explain)?;
+        run(&mut again, n, forgetful).with_context(explain)?;
+        ensure!(world.trace().hash() == again.trace().hash(), "seed {n} gives two different runs");
         events += world.trace().events();
         virtual_time += world.now().saturating_since(Instant::ORIGIN);
     }
@@ -88,15 +93,16 @@ struct Customer {
     read: usize,
 }
 
-/// One run; the world as it is at the end.
-fn run(seed: u64, forgetful: bool, verbose: bool) -> Result<World> {
-    let mut chance = fastrand::Rng::with_seed(seed);
+/// A world whose every chance comes from `seed`.
+fn world(seed: u64) -> World {
     let mut bytes = [0; 32];
-    chance.fill(&mut bytes);
-    let mut world = World::new(bytes);
-    if verbose {
-        world.keep_trace();
-    }
+    bytes[..8].copy_from_slice(&seed.to_le_bytes());
+    World::new(bytes)
+}
+
+/// One run: until everybody has been served, or something is wrong.
+fn run(world: &mut World, seed: u64, forgetful: bool) -> Result<()> {
+    let mut chance = fastrand::Rng::with_seed(seed);
     let config = |accept| {
         let traffic = Traffic::constant(Duration::from_millis(5)).with_max_queue_latency(Duration::from_secs(10));
         Config::builder(traffic).accept(accept).idle_timeout(Duration::from_secs(5)).build()
@@ -120,16 +126,16 @@ fn run(seed: u64, forgetful: bool, verbose: bool) -> Result<World> {
     while customers.iter().any(|customer| customer.order < ORDERS) {
         ensure!(world.now() < end, "customers were not served within {} s: {customers:?}", LIMIT.as_secs());
         world.run_for(TICK)?;
-        serve(&mut world, host, &mut shop, &mut read)?;
+        serve(world, host, &mut shop, &mut read)?;
         for (n, customer) in (0..).zip(&mut customers) {
-            customer.act(n, host, &mut world)?;
+            customer.act(n, host, world)?;
         }
     }
     let placed = u32::from(CUSTOMERS) * u32::from(ORDERS);
     if shop.sold != placed {
         bail!("{placed} orders were placed, and {} sold", shop.sold);
     }
-    Ok(world)
+    Ok(())
 }
 
 /// The shop reads what has come and answers.

@@ -15,13 +15,20 @@ use anyhow::{Context as _, Result};
 use b4ae_core::{Clock, Instant, PeerUri, Seed, UnixTime};
 use b4ae_examples::entropy;
 use clap::Parser;
-use embedded_alloc::LlffHeap;
+use talc::TalcLock;
+use talc::source::Claim;
 
 use crate::device::{Board, Device, HEAP_LEN};
 
+static mut ARENA: [u8; HEAP_LEN] = [0; HEAP_LEN];
+
 /// All the memory there is, this program's own needs included.
 #[global_allocator]
-static HEAP: LlffHeap = LlffHeap::empty();
+#[expect(unsafe_code, reason = "there is no safe way to hand an allocator its memory")]
+static HEAP: TalcLock<spin::Mutex<()>, Claim> = {
+    // SAFETY: nothing else uses the array.
+    TalcLock::new(unsafe { Claim::array(&raw mut ARENA) })
+};
 
 /// A sensor that reports to a node.
 #[derive(Debug, Parser)]
@@ -35,7 +42,6 @@ struct Options {
 }
 
 fn main() -> Result<()> {
-    claim_memory();
     let Options { uri, readings } = Options::parse();
     let node = (uri.host.as_str(), uri.port).to_socket_addrs().with_context(|| uri.host.clone())?.next();
     let node = node.with_context(|| format!("{} has no address", uri.host))?;
@@ -45,17 +51,11 @@ fn main() -> Result<()> {
         device.report(&mut board, n)?;
     }
     device.stop(&mut board)?;
-    println!("{readings} readings delivered; {} of {HEAP_LEN} bytes of heap in use", HEAP.used());
+    println!(
+        "{readings} readings delivered; {} of {HEAP_LEN} bytes of heap in use",
+        HEAP.lock().counters().allocated_bytes
+    );
     Ok(())
-}
-
-/// Gives the heap its array. What allocates before this finds no memory.
-#[expect(unsafe_code, reason = "there is no safe way to hand an allocator its memory")]
-fn claim_memory() {
-    // SAFETY: called once, first thing in the program, and nothing else knows of the array.
-    unsafe {
-        embedded_alloc::init!(HEAP, HEAP_LEN);
-    }
 }
 
 /// A board that is a process on somebody's desk.
