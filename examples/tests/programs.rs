@@ -1,9 +1,10 @@
 //! Runs the example programs as their README describes them.
 
 use std::fs;
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::Path;
-use std::process::{Child, ChildStdin, ChildStdout, Command, Output, Stdio};
+use std::process::{Child, ChildStdin, Command, Output, Stdio};
+use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::Duration;
 
@@ -11,8 +12,11 @@ use std::time::Duration;
 struct Running {
     child: Child,
     input: Option<ChildStdin>,
-    output: BufReader<ChildStdout>,
+    lines: Receiver<String>,
 }
+
+/// A line that takes longer will not come.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 impl Running {
     fn start(program: &str, arguments: &[&str]) -> Self {
@@ -20,14 +24,16 @@ impl Running {
         command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = command.spawn().unwrap_or_else(|e| panic!("{program}: {e}"));
         let (input, output) = (child.stdin.take(), child.stdout.take().expect("piped"));
-        Self { child, input, output: BufReader::new(output) }
+        let (sender, lines) = channel();
+        thread::spawn(move || {
+            BufReader::new(output).lines().map_while(Result::ok).try_for_each(|line| sender.send(line))
+        });
+        Self { child, input, lines }
     }
 
     /// The next line it prints.
-    fn line(&mut self) -> String {
-        let mut line = String::new();
-        self.output.read_line(&mut line).expect("its output can be read");
-        line.trim_end().to_owned()
+    fn line(&self) -> String {
+        self.lines.recv_timeout(PATIENCE).expect("it prints another line")
     }
 
     fn say(&mut self, line: &str) {
@@ -35,10 +41,9 @@ impl Running {
     }
 
     /// Ends its input, waits for its end, and tells what else it printed.
-    fn finish(mut self) -> String {
+    fn finish(mut self) -> Vec<String> {
         self.input = None;
-        let mut rest = String::new();
-        self.output.read_to_string(&mut rest).expect("its output can be read");
+        let rest = self.lines.iter().collect();
         let status = self.child.wait().expect("it ends");
         assert!(status.success(), "{status}");
         rest
@@ -72,7 +77,7 @@ fn succeeds(output: &Output) -> String {
 #[test]
 fn echo_and_event_loop_answer_each_other() {
     for service in [ECHO, EVENT_LOOP] {
-        let mut serving = Running::start(service, &["serve"]);
+        let serving = Running::start(service, &["serve"]);
         let uri = serving.line();
         for caller in [ECHO, EVENT_LOOP] {
             let output = succeeds(&run(caller, &["call", &uri, "good morning", "good night"]));
@@ -84,7 +89,7 @@ fn echo_and_event_loop_answer_each_other() {
 
 #[test]
 fn a_caller_whom_nobody_answers_says_so() {
-    let mut gone = Running::start(ECHO, &["serve"]);
+    let gone = Running::start(ECHO, &["serve"]);
     let uri = gone.line();
     drop(gone);
     for caller in [ECHO, EVENT_LOOP] {
@@ -107,8 +112,8 @@ fn chat_goes_both_ways_until_one_side_leaves() {
         assert_eq!(calling.line(), format!("answer {n}"));
     }
     calling.say("good bye");
-    assert_eq!(calling.finish(), "");
-    assert_eq!(listening.finish(), "good bye\n");
+    assert_eq!(calling.finish(), Vec::<String>::new());
+    assert_eq!(listening.finish(), ["good bye"]);
 }
 
 #[test]
@@ -121,7 +126,7 @@ fn a_file_arrives_whole_although_both_sides_were_stopped() {
     let [inbox_text, original_text] = [&inbox, &original].map(|path| path.to_str().expect("UTF-8").to_owned());
 
     let receive = ["receive", &inbox_text, "--rate", "4000", "--listen", "127.0.0.1:46256"];
-    let mut receiving = Running::start(FILE, &receive);
+    let receiving = Running::start(FILE, &receive);
     let uri = receiving.line();
     let send = ["send", &uri, &original_text, "--rate", "4000"];
     // The receiver is stopped on the way, then the sender too.
@@ -129,7 +134,7 @@ fn a_file_arrives_whole_although_both_sides_were_stopped() {
     wait_for_part(&inbox, 1 << 20);
     drop(receiving);
     let kept = part(&inbox).expect("what came is kept");
-    let mut receiving = Running::start(FILE, &receive);
+    let receiving = Running::start(FILE, &receive);
     assert_eq!(receiving.line(), uri, "the address is the same after a restart");
     wait_for_part(&inbox, kept + (1 << 20));
     drop(sending);
@@ -174,7 +179,7 @@ fn a_sound_shop_passes_the_simulation_and_a_forgetful_one_is_found() {
 
 #[test]
 fn a_device_reports_to_an_echo_service_out_of_a_heap_of_settled_size() {
-    let mut serving = Running::start(ECHO, &["serve"]);
+    let serving = Running::start(ECHO, &["serve"]);
     let uri = serving.line();
     let output = succeeds(&run(EMBEDDED, &[&uri, "--readings", "2"]));
     assert!(output.starts_with("2 readings delivered"), "{output}");

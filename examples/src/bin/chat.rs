@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use b4ae_blocking::{Endpoint, EndpointConfig, Peer};
-use b4ae_core::{Accept, Limits, ModePolicy, PeerUri};
+use b4ae_core::{Accept, ConfigBuilder, Limits, ModePolicy, PeerUri};
 use b4ae_examples::{config, fresh_identity};
 use clap::Parser;
 
@@ -35,22 +35,25 @@ const PATIENCE: Duration = Duration::from_secs(20);
 fn main() -> Result<()> {
     match Command::parse() {
         Command::Listen { listen } => {
-            // One at a time, so that every slot is this conversation's.
-            let limits = Limits { sessions: 1, ..Limits::default() };
-            let config = config(RATE).limits(limits).accept(Accept::Anyone(ModePolicy::A)).build()?;
+            let config = alone().accept(Accept::Anyone(ModePolicy::A)).build()?;
             let endpoint = Endpoint::bind(EndpointConfig::new(fresh_identity()?, config).listen(listen))?;
             println!("{}", endpoint.uri(&listen.ip().to_string()));
             converse(&endpoint.accept()?);
             endpoint.close(PATIENCE);
         }
         Command::Call { uri } => {
-            let endpoint = Endpoint::bind(EndpointConfig::new(fresh_identity()?, config(RATE).build()?))?;
+            let endpoint = Endpoint::bind(EndpointConfig::new(fresh_identity()?, alone().build()?))?;
             // Deniable: nobody can prove afterwards who said what.
             converse(&endpoint.connect_with(&uri, ModePolicy::A).with_context(|| format!("calling {uri}"))?);
             endpoint.close(PATIENCE);
         }
     }
     Ok(())
+}
+
+/// One session, so that every slot is this conversation's.
+fn alone() -> ConfigBuilder {
+    config(RATE).limits(Limits { sessions: 1, ..Limits::default() })
 }
 
 fn converse(peer: &Peer) {
