@@ -1,6 +1,7 @@
 //! What the two sides say to each other: an offer, an answer, the file's bytes from there on, and a verdict.
 
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use blake2::digest::consts::U32;
@@ -11,6 +12,9 @@ use tokio::io::AsyncReadExt as _;
 
 /// Bytes of the file in a message. Confirmation comes a message at a time, so this is how fine progress is.
 pub(crate) const CHUNK: usize = 32 * 1024;
+
+/// Without a cell for so long, the other side is gone.
+pub(crate) const IDLE: Duration = Duration::from_secs(10);
 
 /// From the sender, first.
 #[derive(Debug, Deserialize, Serialize)]

@@ -12,11 +12,11 @@ use data_encoding::HEXLOWER;
 use tokio::fs::{self, OpenOptions};
 use tokio::io::AsyncWriteExt as _;
 
-use crate::message::{Answer, Offer, hash};
+use crate::message::{Answer, IDLE, Offer, hash};
 
 pub(crate) async fn run(folder: &Path, listen: SocketAddr, rate: u32) -> Result<()> {
     fs::create_dir_all(folder).await.with_context(|| format!("making {}", folder.display()))?;
-    let config = config(rate).accept(Accept::Anyone(ModePolicy::B_THEN_A)).build()?;
+    let config = config(rate).idle_timeout(IDLE).accept(Accept::Anyone(ModePolicy::B_THEN_A)).build()?;
     let identity = identity_in(&folder.join(".identity"))?;
     let endpoint = Endpoint::bind(EndpointConfig::new(identity, config).listen(listen)).await?;
     println!("{}", endpoint.uri(&listen.ip().to_string()));

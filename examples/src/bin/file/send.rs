@@ -14,7 +14,7 @@ use tokio::fs::File;
 use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _};
 use tokio::time::{Instant, sleep};
 
-use crate::message::{Answer, CHUNK, Offer, hash};
+use crate::message::{Answer, CHUNK, IDLE, Offer, hash};
 
 /// Messages that may be unconfirmed at a time: enough to keep every slot filled.
 const WINDOW: usize = 16;
@@ -37,7 +37,8 @@ pub(crate) async fn run(uri: &PeerUri, path: &Path, rate: u32, patience: Duratio
     )?);
     bar.set_message(offer.name.clone());
 
-    let endpoint = Endpoint::bind(EndpointConfig::new(fresh_identity()?, config(rate).build()?)).await?;
+    let endpoint =
+        Endpoint::bind(EndpointConfig::new(fresh_identity()?, config(rate).idle_timeout(IDLE).build()?)).await?;
     let mut progress = (bar.position(), Instant::now());
     loop {
         match attempt(&endpoint, uri, path, &offer, &bar).await? {
