@@ -1,0 +1,127 @@
+"""Verdict and table. The rules were set before anything was measured.
+
+*Claim.* All rows of kind `claim` are one family: Holm's correction, one-sided. The long version's level is that of a
+95 % interval's upper side, 0.025. The short version's is 0.0005, so that a false alarm is rarer than one in a thousand
+runs even with the power checks' own.
+
+*Power.* Telling idle from active has to succeed with an AUC of at least 0.95 where nothing is promised: plain
+forwarding, and the low-overhead profile. A loop that shares its thread with an application that computes has to be
+found out, too, at the level of the claims.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from .attacks import Row
+from .samples import Recording
+from .stats import holm
+
+LONG_LEVEL = 0.025
+SHORT_LEVEL = 0.0005
+_POWER = 0.95
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What follows from the rows."""
+
+    level: float
+    #: Holm-adjusted p-values, by the row's place.
+    adjusted: dict[int, float]
+    found: list[str]
+    weak: list[str]
+
+    @property
+    def passed(self) -> bool:
+        """Nothing was found that should not be, and all that should be."""
+        return not self.found and not self.weak
+
+
+def judge(rows: list[Row], level: float) -> Verdict:
+    """Applies the rules."""
+    claims = [number for number, row in enumerate(rows) if row.kind == "claim"]
+    adjusted = dict(zip(claims, holm([rows[number].p for number in claims]), strict=True))
+    found = [_name(rows[number]) for number in claims if adjusted[number] <= level]
+    weak = []
+    seen = set()
+    for row in rows:
+        if row.kind != "power" or not row.attack.startswith("a:"):
+            continue
+        seen.add(row.traffic)
+        if row.p > level if row.traffic == "shared" else row.value < _POWER:
+            weak.append(f"{_name(row)}: {row.metric} {row.value:.3f}, p {row.p:.2g}")
+    weak += [f"no recording of {traffic} traffic" for traffic in {"plain", "low-overhead", "shared"} - seen]
+    if not claims:
+        weak.append("no attack was made")
+    return Verdict(level, adjusted, found, weak)
+
+
+def _name(row: Row) -> str:
+    return f"{row.attack}, {row.traffic} traffic, {row.method}"
+
+
+def line(row: Row) -> str:
+    """A row for people who watch."""
+    interval = "" if math.isnan(row.low) else f" [{row.low:.3f}, {row.high:.3f}]"
+    return f"{row.kind:8} {_name(row):75} {row.metric} {row.value:.3f}{interval} p {row.p:.2g}"
+
+
+def text(rows: list[Row], verdict: Verdict) -> str:
+    """What it comes to."""
+    claims = sum(row.kind == "claim" for row in rows)
+    out = [f"{claims} attacks on constant-rate traffic, level {verdict.level} after Holm's correction"]
+    out += [f"FOUND: {name}" for name in verdict.found] or ["none tells anything from chance"]
+    out += [f"TOO WEAK: {name}" for name in verdict.weak] or ["every power check succeeds"]
+    return "\n".join(out)
+
+
+def as_json(recordings: list[Recording], rows: list[Row], verdict: Verdict) -> dict[str, Any]:
+    """Everything, for other programs."""
+    return {
+        "level": verdict.level,
+        "passed": verdict.passed,
+        "found": verdict.found,
+        "weak": verdict.weak,
+        "rows": [{**row.as_dict(), "adjusted": verdict.adjusted.get(n)} for n, row in enumerate(rows)],
+        "blocks": [
+            {"number": r.block.number, "datagrams": len(r.records), "size": asdict(r.block.size), **r.block.machine}
+            for r in recordings
+        ],
+    }
+
+
+def write_docs(recordings: list[Recording], rows: list[Row], verdict: Verdict, directory: Path) -> None:
+    """The table and the plots."""
+    from . import plots  # matplotlib takes seconds to load, and nothing else needs it
+
+    directory.mkdir(parents=True, exist_ok=True)
+    (directory / "table.md").write_text(table(rows, verdict))
+    plots.draw(recordings, rows, directory)
+
+
+def table(rows: list[Row], verdict: Verdict) -> str:
+    """Markdown."""
+    out = []
+    for kind, title in (
+        ("claim", "Constant rate"),
+        ("power", "Where nothing is promised"),
+        ("planted", "Planted leaks"),
+    ):
+        out += [f"**{title}**", ""]
+        out += ["| Attack | Traffic | Method | Value | 95 % interval | p | after Holm | runs |"]
+        out += ["| --- | --- | --- | --- | --- | --- | --- | --- |"]
+        for number, row in enumerate(rows):
+            if row.kind != kind:
+                continue
+            interval = "" if math.isnan(row.low) else f"{row.low:.3f} to {row.high:.3f}"
+            adjusted = f"{verdict.adjusted[number]:.2g}" if number in verdict.adjusted else ""
+            out.append(
+                f"| {row.attack} | {row.traffic} | {row.method} | {row.metric} {row.value:.3f} | {interval} "
+                f"| {row.p:.2g} | {adjusted} | {row.runs} |"
+            )
+        out.append("")
+    return "\n".join(out)
