@@ -11,6 +11,7 @@ from pathlib import Path
 from . import namespace, plan, report
 from .attacks import Effort, everything
 from .capture import CaptureError
+from .size import LONG, SHORT
 from .stage import Programs, Stage
 from .store import Store
 
@@ -20,7 +21,7 @@ _ROOT = Path(__file__).resolve().parents[2]
 def main() -> int:
     """Runs what is missing, attacks all of it, and tells what was found."""
     arguments = _arguments()
-    size = plan.SHORT if arguments.short else plan.LONG
+    size = SHORT if arguments.short else LONG
     size = dataclasses.replace(size, rate=arguments.slots)
     blocks = arguments.blocks or (3 if arguments.short else 20)
     effort = Effort(permutations=100_000) if arguments.short else Effort(permutations=20_000)

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
+from scipy.stats import binomtest
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
@@ -16,7 +17,7 @@ from sklearn.preprocessing import QuantileTransformer
 
 from . import samples as s
 from .behaviours import BEHAVIOURS
-from .features import Floats
+from .features import NAMES, Floats
 from .samples import Recording, Samples
 from .stats import Accuracy, Auc, Distributions, Ints, Scores, Units
 
@@ -57,6 +58,9 @@ class Row:
 
 
 Maker = Callable[[int], Any]
+
+#: Adversaries who learn nothing: one feature, of both directions together.
+RULES = {"count": "count", "spread": "lateness spread"}
 
 
 def models(effort: Effort) -> dict[str, Maker]:
@@ -120,8 +124,34 @@ def two_classes(
     if samples is None or len(np.unique(samples.chunk)) < 3:
         return
     for method in methods:
+        if method in RULES:
+            column = NAMES.index(RULES[method])
+            score = samples.x[:, column] + samples.x[:, column + len(NAMES)]
+            index = np.arange(len(score))
+            yield _auc((kind, attack, traffic, method), samples, score, index, np.zeros(len(score), int), effort)
+            continue
         probabilities, index, fold = forward(samples, models(effort)[method])
         yield _auc((kind, attack, traffic, method), samples, probabilities[:, 1], index, fold, effort)
+
+
+def first_of_many(
+    kind: str, attack: str, traffic: str, samples: Samples | None, method: str, effort: Effort
+) -> Iterator[Row]:
+    """How often the one with the highest score is the right one, of each stratum's units."""
+    if samples is None or len(np.unique(samples.chunk)) < 3:
+        return
+    probabilities, index, _ = forward(samples, models(effort)[method])
+    size = len(samples.units.labels) // samples.units.strata
+    unit = samples.unit[index]
+    table = probabilities[np.argsort(unit), 1].reshape(-1, size)
+    label = samples.units.labels[np.sort(unit)].reshape(-1, size)
+    right = int((table.argmax(axis=1) == label.argmax(axis=1)).sum())
+    test = binomtest(right, len(table), 1 / size, alternative="greater")
+    interval = binomtest(right, len(table)).proportion_ci(method="wilson")
+    yield Row(
+        kind, attack, traffic, method, "right", right / len(table), 1 / size, interval.low, interval.high,
+        float(test.pvalue), len(table), len(np.unique(samples.run[index])),
+    )  # fmt: skip
 
 
 def five_classes(
@@ -186,21 +216,23 @@ def everything(recordings: list[Recording], effort: Effort, *, short: bool) -> I
     yield from _single_cells(recordings, effort, short=short)
     if not short:
         many = ("logistic", "forest", "boosting")
-        yield from two_classes("claim", "c: which of 8 sessions", "constant", s.clients(recordings), many, effort)
+        clients = s.clients(recordings)
+        yield from two_classes("claim", "c: which of 8 sessions", "constant", clients, many, effort)
+        yield from first_of_many("claim", "c: which of 8 sessions", "constant", clients, "forest", effort)
         yield from two_classes("claim", "e: insider, anyone active", "constant", s.insider(recordings), many, effort)
         for world in ("drop", "delay", "reorder"):
             found = s.behaviours(recordings, world)
             if found is not None:
                 name = f"f: idle or active under {world}"
-                yield from two_classes("claim", name, "constant", s.active(found), many, effort)
-    yield from _power(recordings, effort)
+                yield from two_classes("claim", name, "constant", s.active(found), (*RULES, *many), effort)
+    yield from _power(recordings, effort, short=short)
 
 
 def _idle_or_active(recordings: list[Recording], effort: Effort, *, short: bool) -> Iterator[Row]:
     whole = s.behaviours(recordings, "pair")
     if whole is not None:
         methods = ("logistic", "forest") if short else ("logistic", "forest", "boosting")
-        yield from two_classes("claim", "a: idle or active", "constant", s.active(whole), methods, effort)
+        yield from two_classes("claim", "a: idle or active", "constant", s.active(whole), (*RULES, *methods), effort)
         yield from five_classes("claim", "constant", whole, methods[:2], effort)
     if not short:
         parts = s.behaviours(recordings, "pair", scale=1.0)
@@ -210,7 +242,7 @@ def _idle_or_active(recordings: list[Recording], effort: Effort, *, short: bool)
     for name in s.QUANTITIES:
         values = s.quantity(recordings, "pair", name)
         yield from distributions("claim", "a: idle or active", "constant", name, values, effort)
-    for shift in (5.0, 20.0, 100.0):
+    for shift in (1000.0,) if short else (2.0, 5.0, 20.0, 100.0, 1000.0):
         planted = s.behaviours(recordings, "pair", shift=shift)
         if planted is not None:
             name = f"a: idle or active, planted {shift:.0f} µs"
@@ -225,15 +257,16 @@ def _single_cells(recordings: list[Recording], effort: Effort, *, short: bool) -
     yield from two_classes("claim", "d: message or cover", "constant", found, methods, effort)
     late = s.Values(found.x[:, 0], found.unit, found.units)
     yield from distributions("claim", "d: message or cover", "constant", "lateness", late, effort)
-    for shift in (1.0, 5.0, 20.0):
+    for shift in () if short else (1.0, 5.0, 20.0, 100.0):
         name = f"d: message or cover, planted {shift:.0f} µs"
         yield from two_classes("planted", name, "constant", s.cells(recordings, shift), ("logistic",), effort)
 
 
-def _power(recordings: list[Recording], effort: Effort) -> Iterator[Row]:
+def _power(recordings: list[Recording], effort: Effort, *, short: bool) -> Iterator[Row]:
     for world in ("low-overhead", "plain", "shared"):
         found = s.behaviours(recordings, world)
         if found is not None:
-            yield from two_classes("power", "a: idle or active", world, s.active(found), ("forest",), effort)
-            if world != "shared":
+            methods = tuple(RULES) if short else (*RULES, "forest")
+            yield from two_classes("power", "a: idle or active", world, s.active(found), methods, effort)
+            if not short and world != "shared":
                 yield from five_classes("power", world, found, ("forest",), effort)

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 
 from .nodes import Talker
+from .size import Size
 
 #: The classes; `idle` comes first.
 BEHAVIOURS = ("idle", "chat", "bulk", "bursts", "request")
@@ -44,42 +45,46 @@ class Actor:
         there.on_message = self._on_request
         self._asking_until = 0.0
 
-    def perform(self, behaviour: str, start: float, length: float, cells: int) -> None:
-        """Behaves for `length` seconds from `start` on. `cells` is how many fit into the segment."""
-        until = start + length * _SPOKEN
+    def perform(self, behaviour: str, start: float, size: Size) -> None:
+        """Behaves for a segment from `start` on."""
+        until = start + size.segment * _SPOKEN
         {
             "idle": lambda *_: None,
             "chat": self._chat,
             "bulk": self._bulk,
             "bursts": self._bursts,
             "request": self._request,
-        }[behaviour](start, until, cells)
+        }[behaviour](start, until, size)
 
     def _say(self, when: float, who: Talker, length: int, asks: bool = False) -> None:
         self._clock.at(when, lambda: who.say(length, asks))
 
-    def _chat(self, start: float, until: float, _cells: int) -> None:
+    def _chat(self, start: float, until: float, size: Size) -> None:
         """Short messages of both sides, now and then."""
-        for _ in range(max(2, round(self._rng.gauss(until - start, 1.0)))):
+        for _ in range(max(3, round(self._rng.gauss(size.chat * (until - start), 1.0)))):
             who = self._rng.choice((self._here, self._there))
             self._say(self._rng.uniform(start, until), who, self._rng.randint(8, 300))
 
-    def _bulk(self, start: float, _until: float, cells: int) -> None:
+    def _bulk(self, start: float, _until: float, size: Size) -> None:
         """A file, nearly as long as fits."""
-        length = int(self._rng.uniform(0.45, 0.65) * cells) * 1024
+        length = int(self._rng.uniform(0.45, 0.65) * size.room) * 1024
         self._say(start + self._rng.uniform(0.0, 0.3), self._here, min(length, 1_000_000))
 
-    def _bursts(self, start: float, until: float, cells: int) -> None:
+    def _bursts(self, start: float, until: float, size: Size) -> None:
         """Many short messages at once, a few times."""
         times = 3
         for number in range(times):
             when = start + (number + self._rng.random() * 0.7) * (until - start) / times
-            for _ in range(self._rng.randint(cells // 30, cells // 15)):
+            for _ in range(self._rng.randint(size.room // 30, size.room // 15)):
                 self._say(when, self._here, self._rng.randint(50, 1000))
 
-    def _request(self, start: float, until: float, _cells: int) -> None:
+    def _request(self, start: float, until: float, _size: Size) -> None:
         """Questions, each after the answer to the one before; answers of some cells."""
-        self._asking_until = until
+
+        def begin() -> None:
+            self._asking_until = until
+
+        self._clock.at(start, begin)
         self._say(start + self._rng.uniform(0.0, 0.2), self._here, self._rng.randint(50, 500), asks=True)
 
     def _on_request(self, asks: bool) -> None:

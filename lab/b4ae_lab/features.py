@@ -13,7 +13,20 @@ Floats = NDArray[np.float64]
 _PERCENTILES = (1, 5, 10, 25, 50, 75, 90, 95, 99)
 _LAGS = (1, 2, 3, 5, 10, 20)
 _SCALES = (0.02, 0.1, 0.5)
+_LIMITS = (30, 100, 300, 1000)
 _DRIFT_PIECES = 16
+
+_MOMENTS = ["mean", "spread", "least", "most", *(f"{percent}%" for percent in _PERCENTILES)]
+#: What the features of one direction are called, in order.
+NAMES = [
+    "count",
+    "distinct lengths",
+    "distinct addresses",
+    *(f"{what} {moment}" for what in ("length", "gap", "lateness") for moment in _MOMENTS),
+    *(f"lateness above {limit}" for limit in _LIMITS),
+    *(f"{what} autocorrelation {lag}" for what in ("gap", "lateness") for lag in _LAGS),
+    *(f"count in {scale} s {kind}" for scale in _SCALES for kind in ("spread", "least", "most", "none")),
+]
 
 
 @dataclass(frozen=True)
@@ -104,8 +117,8 @@ def _moments(values: Floats) -> Floats:
 
 def _tails(values: Floats) -> Floats:
     if len(values) == 0:
-        return np.zeros(4)
-    return np.array([(values > limit).mean() for limit in (30.0, 100.0, 300.0, 1000.0)])
+        return np.zeros(len(_LIMITS))
+    return np.array([(values > limit).mean() for limit in _LIMITS])
 
 
 def _autocorrelation(values: Floats) -> Floats:

@@ -13,36 +13,10 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from .behaviours import BEHAVIOURS
+from .size import Size
 
 #: Half of the segments are idle, and each active behaviour has as many as the others.
 _SEGMENTS = ("idle",) * 4 + BEHAVIOURS[1:]
-
-
-@dataclass(frozen=True)
-class Size:
-    """How much runs at once, and for how long."""
-
-    segment: float
-    gap: float
-    pairs: int
-    impaired: int
-    clients: int
-    cells: int
-    controls: int
-    rounds: int = 1
-    #: Slots a second of the profile that is examined.
-    rate: int = 100
-
-    @property
-    def pitch(self) -> float:
-        """Seconds from one segment to the next."""
-        return self.segment + self.gap
-
-
-#: For hours of which a page of results is made.
-LONG = Size(segment=7.0, gap=1.5, pairs=5, impaired=1, clients=8, cells=2, controls=1)
-#: For continuous integration: less of everything.
-SHORT = Size(segment=3.0, gap=1.0, pairs=6, impaired=0, clients=0, cells=2, controls=2)
 
 
 @dataclass

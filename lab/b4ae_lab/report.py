@@ -4,9 +4,10 @@
 95 % interval's upper side, 0.025. The short version's is 0.0005, so that a false alarm is rarer than one in a thousand
 runs even with the power checks' own.
 
-*Power.* Telling idle from active has to succeed with an AUC of at least 0.95 where nothing is promised: plain
-forwarding, and the low-overhead profile. A loop that shares its thread with an application that computes has to be
-found out, too, at the level of the claims.
+*Power.* Where nothing is promised, in plain forwarding and the low-overhead profile, counting datagrams has to tell
+idle from active with an AUC of at least 0.95, and in the long version the forest has to as well. A loop that shares its
+thread with an application that computes has to be found out by how much its lateness varies, and a delay of a
+millisecond that was added to what was captured by the classifier that found nothing, at the level of the claims.
 """
 
 from __future__ import annotations
@@ -23,6 +24,15 @@ from .stats import holm
 LONG_LEVEL = 0.025
 SHORT_LEVEL = 0.0005
 _POWER = 0.95
+#: What has to succeed, and how well, where it is tried.
+_REQUIRED = {
+    ("power", "plain", "count"): "easy",
+    ("power", "plain", "forest"): "easy",
+    ("power", "low-overhead", "count"): "easy",
+    ("power", "low-overhead", "forest"): "easy",
+    ("power", "shared", "spread"): "found",
+    ("planted", "constant", "logistic"): "found",
+}
 
 
 @dataclass(frozen=True)
@@ -49,12 +59,13 @@ def judge(rows: list[Row], level: float) -> Verdict:
     weak = []
     seen = set()
     for row in rows:
-        if row.kind != "power" or not row.attack.startswith("a:"):
+        required = _REQUIRED.get((row.kind, row.traffic, row.method)) if row.attack.startswith("a:") else None
+        if required is None or (row.kind == "planted" and not row.attack.endswith("1000 µs")):
             continue
-        seen.add(row.traffic)
-        if row.p > level if row.traffic == "shared" else row.value < _POWER:
+        seen.add((row.kind, row.traffic))
+        if row.p > level if required == "found" else row.value < _POWER:
             weak.append(f"{_name(row)}: {row.metric} {row.value:.3f}, p {row.p:.2g}")
-    weak += [f"no recording of {traffic} traffic" for traffic in {"plain", "low-overhead", "shared"} - seen]
+    weak += [f"no {kind} check of {traffic} traffic" for kind, traffic in {key[:2] for key in _REQUIRED} - seen]
     if not claims:
         weak.append("no attack was made")
     return Verdict(level, adjusted, found, weak)

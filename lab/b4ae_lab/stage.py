@@ -31,7 +31,7 @@ IMPAIRMENTS = {
     "reorder": ["--reorder", "20%", "--reorder-by", "35ms"],
 }
 #: What the application of a session whose loop it shares computes before each message, in microseconds.
-_WORK = 3000
+_WORK = 15_000
 #: How often the insider probes, in seconds, in the mean.
 _PROBE_EVERY = 0.25
 _OPENING = 30.0
@@ -114,16 +114,14 @@ class Stage:
         cells: Sequence[Peer],
     ) -> None:
         size = self._block.size
-        # A fifth of the slots is kept for cover.
-        cells_each = round(size.rate * 0.8 * size.segment)
         for segment in range(self._block.segments):
             at = start + segment * size.pitch
             for pair, actor in zip(self._block.pairs, actors, strict=True):
-                actor.perform(pair.labels[segment], at, size.segment, cells_each)
+                actor.perform(pair.labels[segment], at, size)
             for server, (clients, _insider) in zip(self._block.servers, servers, strict=True):
                 if server.active[segment] >= 0:
                     behaviour = random.Random(f"{server.seed}/{segment}").choice(("chat", "bulk", "bursts"))
-                    clients[server.active[segment]].perform(behaviour, at, size.segment, cells_each)
+                    clients[server.active[segment]].perform(behaviour, at, size)
         for server, (_clients, insider) in zip(self._block.servers, servers, strict=True):
             rng = random.Random(server.seed)
             at, end = start, start + self._block.segments * size.pitch - 1.0

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .plan import Block, Size, load
+from .plan import Block, load
 from .samples import Recording
+from .size import Size
 
 
 class Store:

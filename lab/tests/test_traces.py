@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import random
+import time
 import unittest
 from collections import Counter
 from collections.abc import Callable
@@ -16,6 +17,7 @@ from b4ae_lab.attacks import Row
 from b4ae_lab.behaviours import BEHAVIOURS, Actor, Clock
 from b4ae_lab.features import Trace
 from b4ae_lab.nodes import ignore
+from b4ae_lab.size import LONG
 
 
 def on_grid(late: np.ndarray, drift: float = 0.0) -> Trace:
@@ -29,7 +31,7 @@ class Designs(unittest.TestCase):
     """What is drawn."""
 
     def test_every_session_has_every_label_as_often(self) -> None:
-        block = plan.draw(1, 2, plan.LONG)
+        block = plan.draw(1, 2, LONG)
         for pair in block.pairs:
             count = Counter(pair.labels)
             self.assertEqual(count["idle"], sum(count.values()) // 2)
@@ -38,12 +40,12 @@ class Designs(unittest.TestCase):
             self.assertEqual(sum(client >= 0 for client in server.active), len(server.active) // 2)
 
     def test_the_same_seed_draws_the_same_and_another_does_not(self) -> None:
-        self.assertEqual(plan.draw(1, 2, plan.LONG), plan.draw(1, 2, plan.LONG))
-        self.assertNotEqual(plan.draw(1, 2, plan.LONG).pairs, plan.draw(2, 2, plan.LONG).pairs)
-        self.assertNotEqual(plan.draw(1, 2, plan.LONG).pairs, plan.draw(1, 3, plan.LONG).pairs)
+        self.assertEqual(plan.draw(1, 2, LONG), plan.draw(1, 2, LONG))
+        self.assertNotEqual(plan.draw(1, 2, LONG).pairs, plan.draw(2, 2, LONG).pairs)
+        self.assertNotEqual(plan.draw(1, 2, LONG).pairs, plan.draw(1, 3, LONG).pairs)
 
     def test_a_block_survives_json(self) -> None:
-        block = plan.draw(1, 2, plan.LONG)
+        block = plan.draw(1, 2, LONG)
         block.servers[0].probes = [(1, 2)]
         block.cells[0].sent = [(3, 4)]
         self.assertEqual(plan.load(json.loads(json.dumps(block.as_dict()))), block)
@@ -68,15 +70,37 @@ class Applications(unittest.TestCase):
         for behaviour in BEHAVIOURS:
             clock, here, there = Clock(), _Ear(), _Ear()
             # In the past, so that everything is due.
-            Actor(clock, here, there, random.Random(1)).perform(behaviour, -100.0, 7.0, 560)
+            Actor(clock, here, there, random.Random(1)).perform(behaviour, -100.0, LONG)
             clock.run_due()
             self.assertEqual(bool(here.said or there.said), behaviour != "idle", behaviour)
 
+    def test_only_requests_make_conversations(self) -> None:
+        clock, here, there = Clock(), _Ear(), _Ear()
+        actor = Actor(clock, here, there, random.Random(1))
+        actor.perform("chat", time.monotonic() - 100.0, LONG)
+        actor.perform("request", time.monotonic() + 100.0, LONG)
+        clock.run_due()
+        said = len(here.said)
+        # An answer to nothing.
+        here.on_message(False)
+        clock.run_due()
+        self.assertEqual(clock.run_due(), 0.1)
+        self.assertEqual(len(here.said), said)
+        actor.perform("request", time.monotonic() - 0.5, LONG)
+        clock.run_due()
+        self.assertEqual(len(here.said), said + 1)
+        there.on_message(True)
+        self.assertTrue(there.said)
+        here.on_message(False)
+        time.sleep(0.35)
+        clock.run_due()
+        self.assertEqual(len(here.said), said + 2)
+
     def test_bulk_fits_into_its_segment(self) -> None:
         clock, here = Clock(), _Ear()
-        Actor(clock, here, _Ear(), random.Random(1)).perform("bulk", -100.0, 7.0, 560)
+        Actor(clock, here, _Ear(), random.Random(1)).perform("bulk", -100.0, LONG)
         clock.run_due()
-        self.assertLess(sum(here.said), 0.7 * 560 * 1024)
+        self.assertLess(sum(here.said), 0.7 * LONG.room * 1024)
 
 
 class Features(unittest.TestCase):
@@ -112,31 +136,33 @@ class Features(unittest.TestCase):
         self.assertTrue(np.isfinite(found).all())
 
 
-def row(kind: str, traffic: str, value: float, p: float) -> Row:
+def row(kind: str, traffic: str, method: str, value: float, p: float) -> Row:
     """A row that matters for the verdict."""
-    return Row(kind, "a: idle or active", traffic, "forest", "AUC", value, 0.5, value, value, p, 1, 1)
+    attack = "a: idle or active" + (", planted 1000 µs" if kind == "planted" else "")
+    return Row(kind, attack, traffic, method, "AUC", value, 0.5, value, value, p, 1, 1)
 
 
 class Verdicts(unittest.TestCase):
     """What follows."""
 
     POWER = [
-        row("power", "plain", 1.0, 0.001),
-        row("power", "low-overhead", 0.95, 0.001),
-        row("power", "shared", 0.8, 0.001),
+        row("power", "plain", "count", 1.0, 0.001),
+        row("power", "low-overhead", "count", 0.95, 0.001),
+        row("power", "shared", "spread", 0.8, 0.001),
+        row("planted", "constant", "logistic", 0.8, 0.001),
     ]
 
     def test_silence_with_power_passes(self) -> None:
-        self.assertTrue(report.judge([row("claim", "constant", 0.5, 0.5), *self.POWER], 0.025).passed)
+        self.assertTrue(report.judge([row("claim", "constant", "logistic", 0.5, 0.5), *self.POWER], 0.025).passed)
 
     def test_a_finding_fails_unless_it_is_one_of_many(self) -> None:
-        finding = row("claim", "constant", 0.6, 0.01)
+        finding = row("claim", "constant", "logistic", 0.6, 0.01)
         self.assertEqual(len(report.judge([finding, *self.POWER], 0.025).found), 1)
-        others = [row("claim", "constant", 0.5, 0.5)] * 5
+        others = [row("claim", "constant", "logistic", 0.5, 0.5)] * 5
         self.assertEqual(report.judge([finding, *others, *self.POWER], 0.025).found, [])
 
     def test_a_weak_or_missing_power_check_fails(self) -> None:
-        claim = row("claim", "constant", 0.5, 0.5)
+        claim = row("claim", "constant", "logistic", 0.5, 0.5)
         for number, power in enumerate(self.POWER):
             without = self.POWER[:number] + self.POWER[number + 1 :]
             self.assertFalse(report.judge([claim, *without], 0.025).passed)
