@@ -60,7 +60,7 @@ class Row:
 Maker = Callable[[int], Any]
 
 #: Adversaries who learn nothing: one feature, of both directions together.
-RULES = {"count": "count", "spread": "lateness spread"}
+RULES = {"count": "count", "gaps": "gap spread"}
 
 
 def models(effort: Effort) -> dict[str, Maker]:

@@ -63,18 +63,18 @@ class Actor:
         """Short messages of both sides, now and then."""
         for _ in range(max(3, round(self._rng.gauss(size.chat * (until - start), 1.0)))):
             who = self._rng.choice((self._here, self._there))
-            self._say(self._rng.uniform(start, until), who, self._rng.randint(8, 300))
+            self._say(self._rng.uniform(start + 0.1, until), who, self._rng.randint(8, 300))
 
     def _bulk(self, start: float, _until: float, size: Size) -> None:
         """A file, nearly as long as fits."""
         length = int(self._rng.uniform(0.45, 0.65) * size.room) * 1024
-        self._say(start + self._rng.uniform(0.0, 0.3), self._here, min(length, 1_000_000))
+        self._say(start + self._rng.uniform(0.1, 0.3), self._here, min(length, 1_000_000))
 
     def _bursts(self, start: float, until: float, size: Size) -> None:
         """Many short messages at once, a few times."""
         times = 3
         for number in range(times):
-            when = start + (number + self._rng.random() * 0.7) * (until - start) / times
+            when = start + 0.1 + (number + self._rng.random() * 0.7) * (until - start) / times
             for _ in range(self._rng.randint(size.room // 30, size.room // 15)):
                 self._say(when, self._here, self._rng.randint(50, 1000))
 
@@ -85,7 +85,7 @@ class Actor:
             self._asking_until = until
 
         self._clock.at(start, begin)
-        self._say(start + self._rng.uniform(0.0, 0.2), self._here, self._rng.randint(50, 500), asks=True)
+        self._say(start + self._rng.uniform(0.1, 0.3), self._here, self._rng.randint(50, 500), asks=True)
 
     def _on_request(self, asks: bool) -> None:
         if asks:

@@ -6,8 +6,8 @@ runs even with the power checks' own.
 
 *Power.* Where nothing is promised, in plain forwarding and the low-overhead profile, counting datagrams has to tell
 idle from active with an AUC of at least 0.95, and in the long version the forest has to as well. A loop that shares its
-thread with an application that computes has to be found out by how much its lateness varies, and a delay of a
-millisecond that was added to what was captured by the classifier that found nothing, at the level of the claims.
+thread with an application that computes has to be found out by the gaps that it leaves, at the level of the claims; so has a delay of a millisecond that was added to what
+was captured, by the very classifier that is to find nothing without it.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _REQUIRED = {
     ("power", "plain", "forest"): "easy",
     ("power", "low-overhead", "count"): "easy",
     ("power", "low-overhead", "forest"): "easy",
-    ("power", "shared", "spread"): "found",
+    ("power", "shared", "gaps"): "found",
     ("planted", "constant", "logistic"): "found",
 }
 

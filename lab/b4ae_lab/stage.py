@@ -31,7 +31,7 @@ IMPAIRMENTS = {
     "reorder": ["--reorder", "20%", "--reorder-by", "35ms"],
 }
 #: What the application of a session whose loop it shares computes before each message, in microseconds.
-_WORK = 15_000
+_WORK = 30_000
 #: How often the insider probes, in seconds, in the mean.
 _PROBE_EVERY = 0.25
 _OPENING = 30.0

@@ -148,7 +148,7 @@ class Verdicts(unittest.TestCase):
     POWER = [
         row("power", "plain", "count", 1.0, 0.001),
         row("power", "low-overhead", "count", 0.95, 0.001),
-        row("power", "shared", "spread", 0.8, 0.001),
+        row("power", "shared", "gaps", 0.8, 0.001),
         row("planted", "constant", "logistic", 0.8, 0.001),
     ]
 
