@@ -76,7 +76,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--analyse", action="store_true", help="run nothing, attack what has been captured")
     parser.add_argument("--directory", type=Path, help="where captures and results are kept, and found again")
     parser.add_argument("--programs", type=Path, default=_ROOT / "target/release", help=argparse.SUPPRESS)
-    parser.add_argument("--docs", type=Path, help="write the table and the plots for docs/METADATA.md there")
+    parser.add_argument("--docs", type=Path, metavar="DIRECTORY", help="renew METADATA.md and its plots there")
     return parser.parse_args()
 
 

@@ -220,7 +220,7 @@ def everything(recordings: list[Recording], effort: Effort, *, short: bool) -> I
         yield from two_classes("claim", "c: which of 8 sessions", "constant", clients, many, effort)
         yield from first_of_many("claim", "c: which of 8 sessions", "constant", clients, "forest", effort)
         yield from two_classes("claim", "e: insider, anyone active", "constant", s.insider(recordings), many, effort)
-        for world in ("drop", "delay", "reorder"):
+        for world in ("drop", "delay", "reorder", "hold"):
             found = s.behaviours(recordings, world)
             if found is not None:
                 name = f"f: idle or active under {world}"

@@ -152,6 +152,10 @@ class Process:
         fields = Path(f"/proc/{self._process.pid}/stat").read_text().rsplit(")", 1)[1].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
+    def signal(self, number: int) -> None:
+        """Sends it a signal."""
+        self._process.send_signal(number)
+
     def stop(self) -> None:
         """Ends it: what was measured is over, so nothing has to be delivered any more."""
         for pipe in (self._stdout, self._stdin):

@@ -107,7 +107,7 @@ def draw(seed: int, number: int, size: Size) -> Block:
         return labels
 
     worlds = ["pair"] * size.pairs
-    for world in ("drop", "delay", "reorder"):
+    for world in ("drop", "delay", "reorder", "hold"):
         worlds += [world] * size.impaired
     for world in ("low-overhead", "shared", "plain"):
         worlds += [world] * size.controls

@@ -67,8 +67,10 @@ def _lateness(recordings: list[Recording]) -> Figure:
                 for number, label in enumerate(pair.labels):
                     if (label != "idle") == active:
                         values.append(trace.between(*recording.segment(number)).lateness)
-        late = np.sort(np.concatenate(values))
-        axes.plot(late, np.linspace(0, 1, len(late)), color=colour, linewidth=1.4, label=f"{name}, {len(late)} cells")
+        late = np.concatenate(values)
+        shares = np.linspace(0, 1, 501)
+        label = f"{name}, {len(late)} cells"
+        axes.plot(np.quantile(late, shares), shares, color=colour, linewidth=1.4, label=label)
     axes.set_xlim(-20, 120)
     axes.set_xlabel("microseconds behind the slot, as an observer estimates it")
     axes.set_ylabel("share of cells")
@@ -114,13 +116,14 @@ def _traces(recordings: list[Recording]) -> Figure:
         trace = recording.trace(pair.ports[0])
         for place, behaviour in enumerate(BEHAVIOURS):
             start, end = recording.segment(pair.labels.index(behaviour))
-            times = trace.between(start, end).times - start
-            axes.plot(times, np.full(len(times), place), "|", color=_BLUE, markersize=9, markeredgewidth=0.4)
+            counts, edges = np.histogram(trace.between(start, end).times - start, np.arange(0, end - start, 0.1))
+            axes.stairs(place + np.log1p(counts) / 8, edges, baseline=place, fill=True, color=_BLUE)
         axes.set_title(names[world], fontsize=9)
         axes.set_xlabel("seconds")
         axes.set_yticks(range(len(BEHAVIOURS)))
         axes.set_yticklabels(BEHAVIOURS)
         _plain(axes)
+    grid[0].set_ylabel("datagrams in 0.1 s, log scale")
     return figure
 
 

@@ -6,6 +6,7 @@ import os
 import random
 import re
 import selectors
+import signal
 import subprocess
 import tempfile
 import time
@@ -29,7 +30,10 @@ IMPAIRMENTS = {
     "drop": ["--loss", "12%"],
     "delay": ["--delay", "20ms", "--jitter", "60ms"],
     "reorder": ["--reorder", "20%", "--reorder-by", "35ms"],
+    "hold": [],
 }
+#: When in a segment the one who holds back begins to, and for how long; then all of it goes on at once. Seconds.
+_HOLD = (2.0, 0.6)
 #: What the application of a session whose loop it shares computes before each message, in microseconds.
 _WORK = 30_000
 #: How often the insider probes, in seconds, in the mean.
@@ -68,6 +72,7 @@ class Stage:
         self._processes: list[Process] = []
         self._stack = ExitStack()
         self._opening: list[Process] = []
+        self._holding: list[Process] = []
         self._home = Path(self._stack.enter_context(tempfile.TemporaryDirectory()))
 
     def run(self) -> NDArray[np.void]:
@@ -118,6 +123,10 @@ class Stage:
             at = start + segment * size.pitch
             for pair, actor in zip(self._block.pairs, actors, strict=True):
                 actor.perform(pair.labels[segment], at, size)
+            for proxy in self._holding:
+                when, length = _HOLD
+                self._clock.at(at + when, partial(proxy.signal, signal.SIGSTOP))
+                self._clock.at(at + when + length, partial(proxy.signal, signal.SIGCONT))
             for server, (clients, _insider) in zip(self._block.servers, servers, strict=True):
                 if server.active[segment] >= 0:
                     behaviour = random.Random(f"{server.seed}/{segment}").choice(("chat", "bulk", "bursts"))
@@ -166,21 +175,23 @@ class Stage:
         there = self._chat("--listen", "127.0.0.1:0")
         uri = there.wait_for_uri()
         if pair.world in IMPAIRMENTS:
-            uri = self._impaired(uri, pair.seed, IMPAIRMENTS[pair.world])
+            uri, proxy = self._impaired(uri, pair.seed, IMPAIRMENTS[pair.world])
+            if pair.world == "hold":
+                self._holding.append(proxy)
         here = self._chat(uri)
         self._opening.append(here)
         pair.ports = (here.port(), there.port())
         return Actor(self._clock, here, there, rng)
 
-    def _impaired(self, uri: str, seed: int, impairment: list[str]) -> str:
-        """The address of the same node, by way of a proxy."""
+    def _impaired(self, uri: str, seed: int, impairment: list[str]) -> tuple[str, Process]:
+        """The address of the same node by way of a proxy, and the proxy."""
         address, fingerprint = uri.removeprefix("b4ae://").split("#")
         command = self._programs.command(
             "b4ae-impair", "--listen", "127.0.0.1:0", "--to", address, "--seed", str(seed), *impairment
         )
         proxy = Process(self._selector, command, self._home)
         self._keep(proxy)
-        return f"b4ae://127.0.0.1:{proxy.port()}#{fingerprint}"
+        return f"b4ae://127.0.0.1:{proxy.port()}#{fingerprint}", proxy
 
     def _server(self, server: plan.Server) -> tuple[list[Actor], Peer]:
         key = self._home / f"{server.seed}.b4ae-key"
