@@ -27,6 +27,7 @@ def main() -> int:
     effort = Effort(permutations=100_000) if arguments.short else Effort(permutations=20_000)
     level = report.SHORT_LEVEL if arguments.short else report.LONG_LEVEL
     name = "short" if arguments.short else arguments.profile
+    name += "-normal" if arguments.normal_priority else ""
     store = Store(arguments.directory or _ROOT / "target/lab/runs" / name)
     seed = arguments.seed if arguments.seed is not None else (time.time_ns() if arguments.short else 1)
     if not arguments.analyse:
@@ -35,7 +36,7 @@ def main() -> int:
                 old.unlink()
         namespace.enter()
         store.agree(seed, arguments.profile, size)
-        programs = Programs(arguments.programs, ("--profile", arguments.profile))
+        programs = Programs(arguments.programs, ("--profile", arguments.profile), not arguments.normal_priority)
         for number in range(blocks):
             if not store.has(number):
                 _run(programs, plan.draw(seed, number, size), store)
@@ -73,6 +74,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, help="of the design; the long version's default is 1, the short one's new")
     parser.add_argument("--profile", default="balanced", help="the nodes' traffic, as `b4ae --profile` names it")
     parser.add_argument("--slots", type=int, default=100, help="slots a second of that profile (default: 100)")
+    parser.add_argument(
+        "--normal-priority", action="store_true", help="keep real-time priority from the nodes, as most users have to"
+    )
     parser.add_argument("--analyse", action="store_true", help="run nothing, attack what has been captured")
     parser.add_argument("--directory", type=Path, help="where captures and results are kept, and found again")
     parser.add_argument("--programs", type=Path, default=_ROOT / "target/release", help=argparse.SUPPRESS)

@@ -74,7 +74,7 @@ def models(effort: Effort) -> dict[str, Maker]:
             effort.trees, min_samples_leaf=3, class_weight="balanced_subsample", random_state=1, n_jobs=2
         ),
         "boosting": lambda _: HistGradientBoostingClassifier(
-            max_iter=100, learning_rate=0.05, max_depth=4, class_weight="balanced", random_state=1
+            max_iter=60, learning_rate=0.08, max_depth=4, max_bins=63, class_weight="balanced", random_state=1
         ),
     }
 

@@ -87,6 +87,7 @@ def _record(pipe: Connection, path: Path) -> None:
         seen.extend(_drain(packets))
     seen.extend(_drain(packets))
     _taken, dropped = struct.unpack("II", packets.getsockopt(_SOL_PACKET, _PACKET_STATISTICS, 8))
+    packets.close()
     np.save(path, np.array(seen, dtype=RECORD))
     pipe.send(dropped)
 

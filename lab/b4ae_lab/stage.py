@@ -48,10 +48,13 @@ class Programs:
 
     directory: Path
     traffic: tuple[str, ...] = ()
+    #: Whether the nodes may run their loops at real-time priority, if the laboratory may.
+    real_time: bool = True
 
     def command(self, name: str, *options: str) -> list[str]:
         """The command line of one of them."""
-        return [str(self.directory / name), *options]
+        without = [] if self.real_time else ["setpriv", "--bounding-set=-sys_nice", "--inh-caps=-sys_nice"]
+        return [*without, str(self.directory / name), *options]
 
     def chat(self, *options: str) -> list[str]:
         """A `b4ae chat` with the traffic to be examined."""

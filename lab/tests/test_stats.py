@@ -8,8 +8,9 @@ import numpy as np
 from scipy.stats import kstest
 
 from b4ae_lab.attacks import Effort, forward, models
+from b4ae_lab.features import Floats
 from b4ae_lab.samples import Samples
-from b4ae_lab.stats import Accuracy, Auc, Distributions, Scores, Units, holm, p_value
+from b4ae_lab.stats import Accuracy, Auc, Distributions, Ints, Scores, Units, holm, p_value
 
 RUNS, SEGMENTS = 12, 8
 
@@ -53,7 +54,7 @@ class Areas(unittest.TestCase):
 
     def test_without_an_effect_every_p_value_is_as_likely(self) -> None:
         rng = np.random.default_rng(1)
-        found = [attack(experiment(rng, 0.0)).p(400, rng) for _ in range(150)]
+        found = [attack(experiment(rng, 0.0)).p(400, rng) for _ in range(100)]
         self.assertGreater(kstest(found, "uniform").pvalue, 0.001)
         self.assertLess(np.mean(np.array(found) < 0.05), 0.12)
 
@@ -77,6 +78,53 @@ class Areas(unittest.TestCase):
             covered += low <= truth <= high
         self.assertGreater(covered / count, 0.88)
         self.assertLess(covered / count, 0.99)
+
+
+class Means:
+    """The simplest classifier: where between the two means a sample is."""
+
+    def __init__(self, _count: int) -> None:
+        self._direction = np.zeros(0)
+
+    def fit(self, x: Floats, y: Ints) -> Means:
+        """Learns the direction from one mean to the other."""
+        self._direction = x[y == 1].mean(axis=0) - x[y == 0].mean(axis=0)
+        return self
+
+    def predict_proba(self, x: Floats) -> Floats:
+        """Not probabilities, but in the same order."""
+        return np.column_stack([-x @ self._direction, x @ self._direction])
+
+
+class Folds(unittest.TestCase):
+    """Why folds go forward: without an effect, by how much the variance of the area exceeds what permutations say."""
+
+    def excess(self, usual: bool) -> float:
+        """The ratio of both."""
+        rng = np.random.default_rng(7)
+        areas = []
+        for _ in range(400):
+            units = design(rng, 5)
+            unit = np.arange(len(units.labels))
+            run = unit // SEGMENTS
+            samples = Samples(rng.normal(size=(len(unit), 20)), unit, run, run, units)
+            if usual:
+                score = np.zeros(len(unit))
+                for each in range(5):
+                    inside = run == each
+                    model = Means(0).fit(samples.x[~inside], units.labels[~inside])
+                    score[inside] = model.predict_proba(samples.x[inside])[:, 1]
+                index, fold = unit, run
+            else:
+                probabilities, index, fold = forward(samples, Means)
+                score = probabilities[:, 1]
+            areas.append(Auc(Scores(score, unit[index], run[index], fold), units).value)
+        folds, half = 5 if usual else 4, SEGMENTS // 2
+        return float(np.var(areas) / ((SEGMENTS + 1) / (12 * half * half) / folds))
+
+    def test_forward_it_is_right_and_otherwise_twice_as_large(self) -> None:
+        self.assertAlmostEqual(self.excess(usual=False), 1.0, delta=0.25)
+        self.assertAlmostEqual(self.excess(usual=True), 2.0, delta=0.5)
 
 
 class Classes(unittest.TestCase):
@@ -106,7 +154,7 @@ class Differences(unittest.TestCase):
 
     def test_values_that_are_alike_within_segments_are_no_evidence(self) -> None:
         rng = np.random.default_rng(4)
-        found = [self.values(rng, 0.0).differences(200, rng) for _ in range(60)]
+        found = [self.values(rng, 0.0).differences(200, rng) for _ in range(40)]
         for test in range(3):
             p = np.array([each[test].p for each in found])
             self.assertLess((p < 0.05).mean(), 0.15)
