@@ -10,11 +10,12 @@ from pathlib import Path
 
 from . import namespace, plan, report
 from .attacks import Effort, everything
-from .capture import CaptureError
+from .capture import CaptureError, IncompleteError
 from .size import LONG, SHORT
 from .stage import Programs, Stage
 from .store import Store
 
+_ATTEMPTS = 3
 _ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -56,7 +57,15 @@ def main() -> int:
 
 def _run(programs: Programs, block: plan.Block, store: Store) -> None:
     started = time.monotonic()
-    records = Stage(programs, block, store.directory / "capture.npy").run()
+    for attempt in range(_ATTEMPTS):
+        try:
+            records = Stage(programs, block, store.directory / "capture.npy").run()
+            break
+        except IncompleteError as error:
+            # A machine that stood still for seconds. Which blocks are kept does not depend on any label.
+            print(f"block {block.number}, attempt {attempt + 1}: {error}", flush=True)
+    else:
+        raise CaptureError(f"no complete capture in {_ATTEMPTS} attempts")
     store.save(block, records)
     machine = block.machine
     print(

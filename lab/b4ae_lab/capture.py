@@ -7,8 +7,10 @@ that it disturbs the nodes little.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import multiprocessing
+import os
 import socket
 import struct
 import time
@@ -30,7 +32,7 @@ _SOL_PACKET = 263
 _PACKET_STATISTICS = 6
 _PACKET_IGNORE_OUTGOING = 23
 _SNAP = 64
-_BUFFER = 64 << 20
+_BUFFER = 256 << 20
 _LOOK_EVERY = 0.05
 
 # IPv4, UDP, not a fragment: `ip proto 17`, with the link-layer header removed; 64 bytes are kept.
@@ -45,7 +47,11 @@ _FILTER = [
 
 
 class CaptureError(RuntimeError):
-    """Capturing is not possible, or lost datagrams."""
+    """Capturing is not possible."""
+
+
+class IncompleteError(CaptureError):
+    """The kernel had more datagrams than room for them, because nobody fetched them for seconds."""
 
 
 def _open() -> socket.socket:
@@ -81,6 +87,8 @@ def _record(pipe: Connection, path: Path) -> None:
     except OSError as error:
         pipe.send(f"cannot capture: {error}")
         return
+    with contextlib.suppress(PermissionError):
+        os.nice(-10)
     pipe.send(None)
     seen: list[tuple[int, int, int, int]] = []
     while not pipe.poll(_LOOK_EVERY):
@@ -113,7 +121,7 @@ class Capture:
         dropped = self._pipe.recv()
         self._process.join()
         if dropped:
-            raise CaptureError(f"the kernel dropped {dropped} datagrams from the capture")
+            raise IncompleteError(f"the kernel dropped {dropped} datagrams from the capture")
         records: NDArray[np.void] = np.load(self._path)
         self._path.unlink()
         return np.sort(records, order="time")

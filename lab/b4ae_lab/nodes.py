@@ -110,8 +110,8 @@ class Process:
 
     def log(self) -> str:
         """What it wrote to standard error."""
-        self._log.seek(0)
-        return self._log.read().decode(errors="replace")
+        # Not by seeking, which would move the place where the process writes as well.
+        return os.pread(self._log.fileno(), _READ, 0).decode(errors="replace")
 
     def wait_for_uri(self) -> str:
         """The address it says to listen at, on standard error."""
