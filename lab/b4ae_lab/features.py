@@ -1,0 +1,164 @@
+"""What an adversary computes from a trace: counts, lengths, gaps, and how far behind its grid each datagram is."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+_PERCENTILES = (1, 5, 10, 25, 50, 75, 90, 95, 99)
+_LAGS = (1, 2, 3, 5, 10, 20)
+_SCALES = (0.02, 0.1, 0.5)
+_LIMITS = (30, 100, 300, 1000)
+_DRIFT_PIECES = 16
+
+_MOMENTS = ["mean", "spread", "least", "most", *(f"{percent}%" for percent in _PERCENTILES)]
+#: What the features of one direction are called, in order.
+NAMES = [
+    "count",
+    "distinct lengths",
+    "distinct addresses",
+    *(f"{what} {moment}" for what in ("length", "gap", "lateness") for moment in _MOMENTS),
+    *(f"lateness above {limit}" for limit in _LIMITS),
+    *(f"{what} autocorrelation {lag}" for what in ("gap", "lateness") for lag in _LAGS),
+    *(f"count in {scale} s {kind}" for scale in _SCALES for kind in ("spread", "least", "most", "none")),
+]
+
+
+@dataclass(frozen=True)
+class Trace:
+    """Datagrams from one port, seconds since the block's start; all of one session, one way."""
+
+    times: Floats
+    lengths: Floats
+    destinations: Floats
+    #: How much later than its grid's slot each left, in microseconds.
+    lateness: Floats
+
+    def between(self, start: float, end: float) -> Trace:
+        """The part within [start, end)."""
+        low, high = np.searchsorted(self.times, (start, end))
+        part = slice(int(low), int(high))
+        return Trace(self.times[part], self.lengths[part], self.destinations[part], self.lateness[part])
+
+    def shifted(self, windows: list[tuple[float, float]], by: float) -> Trace:
+        """The same, with what lies in any of the windows `by` microseconds later: a leak of known size."""
+        inside = np.zeros(len(self.times), bool)
+        for start, end in windows:
+            low, high = np.searchsorted(self.times, (start, end))
+            inside[low:high] = True
+        late = np.where(inside, by, 0.0)
+        return Trace(self.times + late * 1e-6, self.lengths, self.destinations, self.lateness + late)
+
+
+def trace(records: NDArray[np.void], start: int, interval: float) -> Trace:
+    """The trace of these records, `start` being in nanoseconds since 1970 and `interval` the grid's, in seconds."""
+    times = (records["time"] - start) * 1e-9
+    return Trace(
+        times,
+        records["length"].astype(float),
+        records["destination"].astype(float),
+        lateness(times, interval) * 1e6,
+    )
+
+
+def lateness(times: Floats, interval: float) -> Floats:
+    """How far each time is behind a grid of which only the interval is known. Its phase is where most times are, and
+    its drift that of the earliest tenth: what is on time is early, and what is not is late.
+    """
+    if len(times) < 2 * _DRIFT_PIECES:
+        return np.zeros(len(times))
+    phase = np.angle(np.mean(np.exp(2j * np.pi * times / interval))) / (2 * np.pi) * interval
+    late = _wrap(times - phase, interval)
+    pieces = np.array_split(np.arange(len(times)), _DRIFT_PIECES)
+    middle = np.array([times[piece].mean() for piece in pieces])
+    early = np.array([np.percentile(late[piece], 10) for piece in pieces])
+    slope, offset = np.polyfit(middle, early, 1)
+    return _wrap(late - slope * times - offset, interval)
+
+
+def _wrap(values: Floats, interval: float) -> Floats:
+    return (values + interval / 2) % interval - interval / 2
+
+
+def window(here: Trace, there: Trace, length: float) -> Floats:
+    """The features of both directions in a window of `length` seconds."""
+    return np.concatenate([_direction(here, length), _direction(there, length)])
+
+
+def _direction(part: Trace, length: float) -> Floats:
+    gaps = np.diff(part.times) * 1e6
+    counts = [_counts(part.times, length, scale) for scale in _SCALES]
+    return np.concatenate(
+        [
+            [len(part.times), len(np.unique(part.lengths)), len(np.unique(part.destinations))],
+            _moments(part.lengths),
+            _moments(gaps),
+            _moments(part.lateness),
+            _tails(part.lateness),
+            _autocorrelation(gaps),
+            _autocorrelation(part.lateness),
+            *counts,
+        ]
+    )
+
+
+def _moments(values: Floats) -> Floats:
+    if len(values) == 0:
+        return np.zeros(len(_PERCENTILES) + 4)
+    return np.concatenate(
+        [[values.mean(), values.std(), values.min(), values.max()], np.percentile(values, _PERCENTILES)]
+    )
+
+
+def _tails(values: Floats) -> Floats:
+    if len(values) == 0:
+        return np.zeros(len(_LIMITS))
+    return np.array([(values > limit).mean() for limit in _LIMITS])
+
+
+def _autocorrelation(values: Floats) -> Floats:
+    if len(values) <= 2 * _LAGS[-1]:
+        return np.zeros(len(_LAGS))
+    # Ranks: one cell that is milliseconds late would decide everything.
+    centred = np.argsort(np.argsort(values)) - (len(values) - 1) / 2
+    total = float(centred @ centred)
+    return np.array([float(centred[:-lag] @ centred[lag:]) / total for lag in _LAGS])
+
+
+def _counts(times: Floats, length: float, scale: float) -> Floats:
+    if len(times) == 0:
+        return np.zeros(4)
+    bins = max(1, round(length / scale))
+    # The adversary cuts at multiples of the scale, wherever the window begins.
+    first = np.floor(times[0] / scale)
+    counts = np.bincount((times / scale - first).astype(int), minlength=bins)[:bins]
+    return np.array([counts.std(), counts.min(), counts.max(), (counts == 0).mean()])
+
+
+def cells(here: Trace, there: Trace) -> Floats:
+    """Features of each cell by itself: how late it is, and its neighbours, and what arrived last."""
+    late = here.lateness
+    gap = np.diff(here.times, prepend=here.times[:1], append=here.times[-1:]) * 1e6
+    last = np.searchsorted(there.times, here.times) - 1
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)
+        since = np.where(last >= 0, (here.times - there.times[np.maximum(last, 0)]) * 1e6, 0.0)
+    around = np.lib.stride_tricks.sliding_window_view(np.pad(late, 5, mode="edge"), 11)
+    return np.column_stack(
+        [
+            late,
+            np.roll(late, 1),
+            np.roll(late, -1),
+            gap[:-1],
+            gap[1:],
+            np.median(around, axis=1),
+            around.mean(axis=1),
+            there.lateness[np.maximum(last, 0)],
+            since % 10_000,
+        ]
+    )
