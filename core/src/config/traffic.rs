@@ -230,9 +230,9 @@ impl Traffic {
         }
     }
 
-    /// The shortest idle timeout that [`build`](crate::ConfigBuilder::build) takes for so many sessions: a session that the circuit
-    /// breaker allows every eighth slot is still heard in time. An end whose *peer* has this traffic needs as long a
-    /// timeout, whatever its own traffic is.
+    /// The shortest idle timeout that [`build`](crate::ConfigBuilder::build) takes for so many sessions: a session that
+    /// the circuit breaker allows every eighth slot is still heard in time. An end whose *peer* has this traffic needs as
+    /// long a timeout, whatever its own traffic is.
     pub fn shortest_idle_timeout(&self, sessions: u32) -> Duration {
         match self.pattern {
             Pattern::Constant => self.longest_gap(sessions).saturating_mul(4),
@@ -244,8 +244,8 @@ impl Traffic {
         }
     }
 
-    /// The shortest handshake timeout that [`build`](crate::ConfigBuilder::build) takes, zero for a grid and low-overhead traffic: a
-    /// handshake is complete with the peer's first cell, and of groups the first may be lost.
+    /// The shortest handshake timeout that [`build`](crate::ConfigBuilder::build) takes, zero for a grid and low-overhead
+    /// traffic: a handshake is complete with the peer's first cell, and of groups the first may be lost.
     pub fn shortest_handshake_timeout(&self, sessions: u32) -> Duration {
         match self.pattern {
             Pattern::Poisson => self.longest_gap(sessions),
