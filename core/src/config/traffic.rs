@@ -117,8 +117,8 @@ impl Traffic {
         }
     }
 
-    /// The share of a session's slots, 0.0 to 0.9, reserved for cells that carry no message even when messages wait. Nothing on
-    /// the wire shows it: it bounds the application's throughput at `1 - dummy_rate` of the slots.
+    /// The share of a session's slots, 0.0 to 0.9, reserved for cells that carry no message even when messages wait.
+    /// Nothing on the wire shows it: it bounds the application's throughput at `1 - dummy_rate` of the slots.
     #[must_use]
     pub fn with_dummy_rate(mut self, share: f64) -> Self {
         self.dummy_permille = if share >= 0.0 { (share * 1000.0 + 0.5) as u16 } else { u16::MAX };
