@@ -117,8 +117,8 @@ impl Traffic {
         }
     }
 
-    /// The share of a session's slots, 0.0 to 0.9, reserved for cells that carry no message even when messages wait. Nothing on
-    /// the wire shows it: it bounds the application's throughput at `1 - dummy_rate` of the slots.
+    /// The share of a session's slots, 0.0 to 0.9, reserved for cells that carry no message even when messages wait.
+    /// Nothing on the wire shows it: it bounds the application's throughput at `1 - dummy_rate` of the slots.
     #[must_use]
     pub fn with_dummy_rate(mut self, share: f64) -> Self {
         self.dummy_permille = if share >= 0.0 { (share * 1000.0 + 0.5) as u16 } else { u16::MAX };
@@ -240,9 +240,9 @@ impl Traffic {
         }
     }
 
-    /// The shortest idle timeout that [`ConfigBuilder::build`] takes for so many sessions: a session that the circuit
-    /// breaker allows every eighth slot is still heard in time. An end whose *peer* has this traffic needs as long a
-    /// timeout, whatever its own traffic is.
+    /// The shortest idle timeout that [`build`](crate::ConfigBuilder::build) takes for so many sessions: a session that
+    /// the circuit breaker allows every eighth slot is still heard in time. An end whose *peer* has this traffic needs as
+    /// long a timeout, whatever its own traffic is.
     pub fn shortest_idle_timeout(&self, sessions: u32) -> Duration {
         match self.pattern {
             Pattern::Constant => self.longest_gap(sessions).saturating_mul(4),
@@ -254,8 +254,8 @@ impl Traffic {
         }
     }
 
-    /// The shortest handshake timeout that [`ConfigBuilder::build`] takes, zero for a grid and low-overhead traffic: a
-    /// handshake is complete with the peer's first cell, and of groups the first may be lost.
+    /// The shortest handshake timeout that [`build`](crate::ConfigBuilder::build) takes, zero for a grid and low-overhead
+    /// traffic: a handshake is complete with the peer's first cell, and of groups the first may be lost.
     pub fn shortest_handshake_timeout(&self, sessions: u32) -> Duration {
         match self.pattern {
             Pattern::Poisson => self.longest_gap(sessions),
