@@ -182,6 +182,7 @@ async fn hear(peer: &Peer) -> Result<()> {
 }
 
 /// Keeps the thread busy, as an application that computes.
+#[expect(clippy::disallowed_methods, reason = "real time is what is spent")]
 fn compute(work: Duration) {
     let start = Instant::now();
     while start.elapsed() < work {
@@ -189,6 +190,7 @@ fn compute(work: Duration) {
     }
 }
 
+#[expect(clippy::disallowed_methods, reason = "captures are stamped in wall time")]
 fn now() -> u128 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_nanos())
 }
