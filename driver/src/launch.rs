@@ -21,6 +21,9 @@ pub(crate) use kernel::Kernel;
 
 /// How long before its time a cell is handed over: longer than a real-time thread is ever late on a sound machine.
 const AHEAD: Duration = Duration::from_micros(500);
+const NOT_KEPT: &str = "the system sent a cell before its time: launch times are kept where the queueing discipline of the \
+                        interface is fq (tc qdisc replace dev INTERFACE root fq)";
+const NOT_TOLD: &str = "the system does not tell what it has queued (/proc/self/net/udp)";
 /// Cells of the trial.
 const TRIALS: u8 = 8;
 
@@ -87,22 +90,25 @@ impl Launch {
 
     /// Looks whether the kernel still has what it was handed. News, if that settles the trial.
     pub(crate) fn look(&mut self, now: Instant) -> Option<LaunchTimes> {
-        let Stage::Trying { kernel, held, look } = &mut self.stage else { return None };
+        let Stage::Trying { kernel, look, .. } = &mut self.stage else { return None };
         let due = look.take_if(|look| look.at <= now)?.due;
+        // Once it is due, it is too late to tell.
         if now >= due {
-            // Too late to tell.
             return None;
         }
         match kernel.holds() {
-            Some(true) => *held += 1,
-            Some(false) => {
-                return Some(self.give_up(
-                    "the system sent a cell before its time: launch times are kept where the \
-                 queueing discipline of the interface is fq (tc qdisc replace dev INTERFACE root fq)",
-                ));
-            }
-            None => return Some(self.give_up("the system does not tell what it has queued (/proc/self/net/udp)")),
+            Some(still) => self.judge(still),
+            None => Some(self.give_up(NOT_TOLD)),
         }
+    }
+
+    /// Whether the kernel `still` had a cell of the trial before it was due. News, if that settles the trial.
+    fn judge(&mut self, still: bool) -> Option<LaunchTimes> {
+        let Stage::Trying { held, .. } = &mut self.stage else { return None };
+        if !still {
+            return Some(self.give_up(NOT_KEPT));
+        }
+        *held += 1;
         if *held < TRIALS {
             return None;
         }
@@ -111,8 +117,61 @@ impl Launch {
         Some(LaunchTimes::Kernel { ahead: self.ahead })
     }
 
+    #[cfg(test)]
+    pub(crate) fn trust(&mut self) {
+        while self.judge(true).is_none() {}
+    }
+
     fn give_up(&mut self, why: &str) -> LaunchTimes {
         *self = Self::OFF;
         LaunchTimes::Refused { why: why.to_owned() }
+    }
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+
+    fn on_trial() -> Launch {
+        let socket = Socket::bind("127.0.0.1:0".parse().expect("an address")).expect("loopback can be bound");
+        Launch::new(&socket, &Clock::new(), Duration::from_millis(2)).expect("Linux takes them")
+    }
+
+    #[test]
+    fn the_kernel_is_trusted_after_a_trial_without_a_fault() {
+        let mut launch = on_trial();
+        assert!((1..TRIALS).all(|_| launch.judge(true).is_none()));
+        assert_eq!(launch.judge(true), Some(LaunchTimes::Kernel { ahead: AHEAD }));
+        assert!(matches!(launch.stage, Stage::Trusted(_)));
+        assert_eq!((launch.ahead(), launch.next_look(), launch.judge(false)), (AHEAD, None, None));
+    }
+
+    #[test]
+    fn one_cell_sent_early_ends_the_trial() {
+        for good in 0..TRIALS {
+            let mut launch = on_trial();
+            assert!((0..good).all(|_| launch.judge(true).is_none()));
+            assert!(matches!(launch.judge(false), Some(LaunchTimes::Refused { why }) if why.contains("fq")));
+            assert!(matches!(launch.stage, Stage::Off) && launch.ahead() == Duration::ZERO);
+        }
+    }
+
+    #[test]
+    fn a_look_that_comes_too_late_shows_nothing() {
+        let mut launch = on_trial();
+        let (at, due) = (Instant::from_nanos(1_000), Instant::from_nanos(2_000));
+        let Stage::Trying { look, .. } = &mut launch.stage else { panic!("on trial") };
+        *look = Some(Look { at, due });
+        assert_eq!(launch.look(Instant::from_nanos(999)), None);
+        assert_eq!(launch.next_look(), Some(at));
+        assert_eq!(launch.look(due), None);
+        assert_eq!(launch.next_look(), None);
+        assert!(matches!(launch.stage, Stage::Trying { held: 0, .. }));
+    }
+
+    #[test]
+    fn a_lead_too_short_is_refused() {
+        let socket = Socket::bind("127.0.0.1:0".parse().expect("an address")).expect("loopback can be bound");
+        assert!(Launch::new(&socket, &Clock::new(), Duration::from_micros(200)).is_err());
     }
 }
