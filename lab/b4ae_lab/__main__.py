@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 from . import namespace, plan, report
-from .attacks import Effort, everything
+from .attacks import Effort, Row, everything
 from .capture import CaptureError, IncompleteError
 from .size import LONG, SHORT
 from .stage import Programs, Stage
@@ -31,6 +31,11 @@ def main() -> int:
     name += "-normal" if arguments.normal_priority else ""
     store = Store(arguments.directory or _ROOT / "target/lab/runs" / name)
     seed = arguments.seed if arguments.seed is not None else (time.time_ns() if arguments.short else 1)
+    if arguments.docs:
+        results = store.read("results.json")
+        rows = [Row(**{name: row[name] for name in Row.__dataclass_fields__}) for row in results["rows"]]
+        report.write_docs(store.recordings(), rows, report.judge(rows, level), arguments.docs)
+        return 0
     if not arguments.analyse:
         if arguments.short:
             for old in store.directory.glob("*.*"):
@@ -50,8 +55,6 @@ def main() -> int:
     verdict = report.judge(rows, level)
     store.write("results.json", report.as_json(store.recordings(), rows, verdict))
     print(report.text(rows, verdict))
-    if arguments.docs:
-        report.write_docs(store.recordings(), rows, verdict, arguments.docs)
     return 0 if verdict.passed else 1
 
 
@@ -89,7 +92,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--analyse", action="store_true", help="run nothing, attack what has been captured")
     parser.add_argument("--directory", type=Path, help="where captures and results are kept, and found again")
     parser.add_argument("--programs", type=Path, default=_ROOT / "target/release", help=argparse.SUPPRESS)
-    parser.add_argument("--docs", type=Path, metavar="DIRECTORY", help="renew METADATA.md and its plots there")
+    parser.add_argument(
+        "--docs", type=Path, metavar="DIRECTORY", help="run nothing, renew METADATA.md and its plots there"
+    )
     return parser.parse_args()
 
 

@@ -54,5 +54,10 @@ class Store:
         path.write_text(json.dumps(what, indent=1))
         return path
 
+    def read(self, name: str) -> dict[str, Any]:
+        """Reads what `write` wrote."""
+        found: dict[str, Any] = json.loads((self.directory / name).read_text())
+        return found
+
     def _description(self, number: int) -> Path:
         return self.directory / f"block-{number:04}.json"

@@ -182,7 +182,7 @@ async fn hear(peer: &Peer) -> Result<()> {
 }
 
 /// Keeps the thread busy, as an application that computes.
-#[expect(clippy::disallowed_methods, reason = "real time is what is spent")]
+#[expect(clippy::disallowed_methods, reason = "how long something takes is the point")]
 fn compute(work: Duration) {
     let start = Instant::now();
     while start.elapsed() < work {
@@ -190,7 +190,8 @@ fn compute(work: Duration) {
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "captures are stamped in wall time")]
+/// As the kernel stamps datagrams.
+#[expect(clippy::disallowed_methods, reason = "the stamps of the system are in wall time")]
 fn now() -> u128 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_nanos())
 }
