@@ -28,7 +28,19 @@ const SPINS: u32 = if cfg!(loom) { 1 } else { 64 };
 
 /// For application threads. A panic elsewhere does not spread: every critical section leaves its state whole.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+    let guard = mutex.lock().unwrap_or_else(PoisonError::into_inner);
+    #[cfg(loom)]
+    if PREEMPT_HOLDERS.get() {
+        loom::thread::yield_now();
+    }
+    guard
+}
+
+// The model checker does not by itself stop a thread between taking a lock and letting go of it, where the loop would
+// find the lock held.
+#[cfg(loom)]
+thread_local! {
+    pub(crate) static PREEMPT_HOLDERS: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
 }
 
 /// For the loop: `None` when the holder does not let go within microseconds.

@@ -11,25 +11,31 @@ use loom::future::block_on;
 use loom::thread;
 
 use super::*;
+use crate::sync::PREEMPT_HOLDERS;
 use crate::{Closed, Handle, PeerHandle, Stopped};
 
 /// Of a thread that runs the engine, in words.
 const STACK: usize = 1 << 18;
 
-/// Runs `run` and the threads it starts in every order there is.
+/// Runs `run` and the threads it starts in every order there is; and once more with threads that are preempted while they
+/// hold a lock, and three times at most elsewhere.
 fn explore(run: impl Fn(World) + Send + Sync + 'static) {
     let identity = Identity::with_signer(&Secret::new([1; 32]), None);
     let limits = Limits { sessions: 4, ..Limits::default() };
     let traffic = Traffic::low_overhead_unprotected();
     let config = Config::builder(traffic).limits(limits).accept(Accept::Nobody).build().expect("a valid configuration");
-    let run = Arc::new(run);
-    let mut model = loom::model::Builder::new();
-    model.max_branches = 20_000;
-    model.check(move || {
-        let (run, world) = (Arc::clone(&run), World::new(&config, &identity));
-        let looping = thread::Builder::new().stack_size(STACK).spawn(move || run(world));
-        looping.expect("a thread").join().expect("no panic");
-    });
+    let (run, config) = (Arc::new(run), Arc::new(config));
+    for preempt_holders in [false, true] {
+        PREEMPT_HOLDERS.set(preempt_holders);
+        let (run, config, identity) = (Arc::clone(&run), Arc::clone(&config), identity.clone());
+        let mut model = loom::model::Builder::new();
+        model.max_branches = 20_000;
+        model.preemption_bound = preempt_holders.then_some(3);
+        model.check(move || {
+            let (run, world) = (Arc::clone(&run), World::new(&config, &identity));
+            spawn(move || run(world)).join().expect("no panic");
+        });
+    }
 }
 
 /// A loop that does not run yet, and the application's handle.
@@ -116,8 +122,14 @@ fn wait<T>(future: impl Future<Output = T>) -> T {
 fn a_connect_is_never_slept_through() {
     explore(|mut world| {
         let handle = world.handle();
+        // Whoever reads holds the lock now and then, and wakes nobody.
+        let reading = spawn({
+            let handle = handle.clone();
+            move || _ = handle.stats()
+        });
         let app = spawn(move || (connect(&handle).expect("there is room"), handle));
         world.run_until(|world, _| !world.links.by_id.is_empty());
+        reading.join().expect("no panic");
         drop(app.join().expect("no panic"));
     });
 }
@@ -128,9 +140,12 @@ fn without_a_grid_a_message_is_never_slept_through() {
         let peer = world.session();
         let app = spawn({
             let peer = peer.clone();
-            move || send(&peer)
+            move || {
+                send(&peer);
+                send(&peer);
+            }
         });
-        world.run_until(|_, _| peer.queued() == 1 && peer.stats().queued_messages == 0);
+        world.run_until(|_, _| peer.queued() == 2 && peer.stats().queued_messages == 0);
         app.join().expect("no panic");
     });
 }
@@ -141,14 +156,17 @@ fn a_message_queued_before_an_exchange_is_taken_by_it() {
         let peer = world.session();
         let app = spawn({
             let peer = peer.clone();
-            move || send(&peer)
+            move || {
+                send(&peer);
+                send(&peer);
+            }
         });
         // While it is queued, as at slots of a grid.
         _ = world.exchange();
         _ = world.exchange();
         app.join().expect("no panic");
         _ = world.exchange();
-        assert_eq!((peer.queued(), peer.stats().queued_messages), (1, 0));
+        assert_eq!((peer.queued(), peer.stats().queued_messages), (2, 0));
     });
 }
 

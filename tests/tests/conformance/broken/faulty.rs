@@ -130,7 +130,11 @@ impl Driver for Faulty {
                 drop(kept.expect("a thread"));
             }
             Spins => {
-                thread::spawn(move || while !ended.load(Ordering::Relaxed) {});
+                // Several, so that they get a share of a busy machine as well.
+                for _ in 0..4 {
+                    let ended = Arc::clone(&ended);
+                    thread::spawn(move || while !ended.load(Ordering::Relaxed) {});
+                }
             }
             _ => {}
         }

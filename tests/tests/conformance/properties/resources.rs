@@ -80,7 +80,7 @@ pub(crate) fn an_idle_endpoint_runs_for_its_slots_and_no_more(driver: &dyn Drive
         let before = used();
         thread::sleep(INTERVAL * 20);
         let used = used().saturating_sub(before);
-        assert!(used < INTERVAL * 2, "nothing was due, and took {used:?} of the processor");
+        assert!(used < INTERVAL, "nothing was due, and took {used:?} of the processor");
     }
     let ((alice, _to_bob), (bob, _to_alice)) = pair(driver, slow);
     let slots = || {
@@ -91,6 +91,6 @@ pub(crate) fn an_idle_endpoint_runs_for_its_slots_and_no_more(driver: &dyn Drive
     thread::sleep(INTERVAL * 30);
     let (slots, used) = (slots() - before.0, used().saturating_sub(before.1));
     assert!(slots >= 10, "{slots} slots are few");
-    // A slot's work is well below a millisecond; what spins takes all there is between two.
-    assert!(used < INTERVAL / 10 * slots, "{slots} slots took {used:?} of the processor");
+    // A slot's work is some tens of microseconds; what spins takes all there is between two.
+    assert!(used < INTERVAL / 40 * slots, "{slots} slots took {used:?} of the processor");
 }
