@@ -49,7 +49,7 @@ def _forest(rows: list[Row]) -> Figure:
     axes.set_yticks(range(len(shown)))
     axes.set_yticklabels([f"{row.attack}, {row.traffic}, {row.method}" for row in reversed(shown)])
     axes.axvline(0.5, color=_GREY, linewidth=1, linestyle="--")
-    axes.set_xlim(0.2, 1.02)
+    axes.set_xlim(0, 1.02)
     axes.set_xlabel("AUC, and its 95 % interval: 0.5 is chance, 1 is certainty")
     _plain(axes)
     return figure

@@ -1,4 +1,4 @@
-"""Verdict and table. The rules were set before anything was measured.
+"""Verdict and table. What counts as a finding was set before measuring; what finds a shared loop, on trial runs.
 
 *Claim.* All rows of kind `claim` are one family: Holm's correction, one-sided. The long version's level is that of a
 95 % interval's upper side, 0.025. The short version's is 0.0005, so that a false alarm is rarer than one in a thousand
