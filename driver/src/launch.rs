@@ -55,6 +55,9 @@ impl Launch {
     /// Prepares `socket` for cells that are sealed `lead` ahead, or says why that cannot be.
     pub(crate) fn new(socket: &Socket, clock: &Clock, lead: Duration) -> Result<Self, String> {
         let ahead = AHEAD.min(lead / 2);
+        if lead.is_zero() {
+            return Err(String::from("cells are not sealed ahead of their slots"));
+        }
         if ahead < AHEAD / 4 {
             return Err(String::from("cells are sealed too shortly before their slots: raise the traffic's lead"));
         }
@@ -79,24 +82,29 @@ impl Launch {
     pub(crate) fn send(&mut self, socket: &Socket, path: Path, datagrams: &[u8], due: Instant) -> usize {
         let kernel = match &mut self.stage {
             Stage::Off => return socket.send(path, datagrams),
-            Stage::Trusted(kernel) => kernel,
-            Stage::Trying { kernel, look, .. } => {
-                look.get_or_insert(Look { at: due.saturating_sub(self.ahead / 4), due });
-                kernel
-            }
+            Stage::Trusted(kernel) | Stage::Trying { kernel, .. } => kernel,
         };
-        socket.send_by(path, datagrams, |to| kernel.send(socket.io(), to, due))
+        let taken = socket.send_by(path, datagrams, |to| kernel.send(socket.io(), to, due));
+        // What the system has not taken, it cannot have.
+        if let Stage::Trying { look, .. } = &mut self.stage
+            && taken > 0
+        {
+            look.get_or_insert(Look { at: due.saturating_sub(self.ahead / 2), due });
+        }
+        taken
     }
 
     /// Looks whether the kernel still has what it was handed. News, if that settles the trial.
-    pub(crate) fn look(&mut self, now: Instant) -> Option<LaunchTimes> {
+    pub(crate) fn look(&mut self, now: impl Fn() -> Instant) -> Option<LaunchTimes> {
         let Stage::Trying { kernel, look, .. } = &mut self.stage else { return None };
-        let due = look.take_if(|look| look.at <= now)?.due;
+        let due = look.take_if(|look| look.at <= now())?.due;
         // Once it is due, it is too late to tell.
-        if now >= due {
+        if now() >= due {
             return None;
         }
         match kernel.holds() {
+            // Gone, and due by now: it may have left when it should.
+            Some(false) if now() >= due => None,
             Some(still) => self.judge(still),
             None => Some(self.give_up(NOT_TOLD)),
         }
@@ -162,9 +170,9 @@ mod tests {
         let (at, due) = (Instant::from_nanos(1_000), Instant::from_nanos(2_000));
         let Stage::Trying { look, .. } = &mut launch.stage else { panic!("on trial") };
         *look = Some(Look { at, due });
-        assert_eq!(launch.look(Instant::from_nanos(999)), None);
+        assert_eq!(launch.look(|| Instant::from_nanos(999)), None);
         assert_eq!(launch.next_look(), Some(at));
-        assert_eq!(launch.look(due), None);
+        assert_eq!(launch.look(|| due), None);
         assert_eq!(launch.next_look(), None);
         assert!(matches!(launch.stage, Stage::Trying { held: 0, .. }));
     }

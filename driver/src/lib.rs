@@ -36,8 +36,9 @@
 //!
 //! # What goes before what
 //!
-//! 1. A cell that is due. It was sealed some time before its slot, and sending it is a system call. One that is late by
-//!    more than a slot is dropped: two in one slot would be a burst that tells how long the loop was away.
+//! 1. A cell that is due. It was sealed some time before its slot, and sending it is a system call. One that is too
+//!    late (`Traffic::tolerance`, or a tick) is dropped: two in one slot would be a burst that tells how long the loop was
+//!    away.
 //! 2. The engine: time, finished jobs, sealing the next cells.
 //! 3. The application, unless a cell is about to be due. The loop never waits for an application's thread: it does not
 //!    block on a lock, and a `send` does not wake it where traffic is protected.

@@ -35,6 +35,8 @@ impl Group {
 pub(crate) struct Outbox {
     waiting: VecDeque<Group>,
     cells: usize,
+    /// How many of them at most. Beyond it nothing is taken from the engine, handshakes included.
+    capacity: usize,
     /// No more of them than there were ever groups waiting, each as large as a tick's slots at most.
     spare: Vec<Vec<u8>>,
     tick: Tick,
@@ -65,10 +67,13 @@ impl Departure<'_> {
 impl Outbox {
     /// An empty outbox for cells that may be so late, or for such as are never late. Where cells leave in groups, it is a
     /// tick that they may be late.
-    pub(crate) fn new(tolerance: Option<Duration>, tick: Tick, launch: Launch) -> Self {
+    ///
+    /// `ahead` is how many cells the schedule may seal ahead, in the worst case.
+    pub(crate) fn new(tolerance: Option<Duration>, ahead: usize, tick: Tick, launch: Launch) -> Self {
         let tolerance = tick.length().or(tolerance);
         let guard = tolerance.map_or(Duration::ZERO, |tolerance| (tolerance / 4).min(GUARD));
-        Self { waiting: VecDeque::new(), cells: 0, spare: Vec::new(), tick, launch, tolerance, guard }
+        let capacity = ahead.saturating_add(CAPACITY);
+        Self { waiting: VecDeque::new(), cells: 0, capacity, spare: Vec::new(), tick, launch, tolerance, guard }
     }
 
     /// Whether a cell is about to be due.
@@ -79,7 +84,7 @@ impl Outbox {
     /// Sends every cell that is due. The first thing in every turn, and between any two pieces of longer work.
     pub(crate) fn send_due(&mut self, via: Departure<'_>) {
         if self.launch.next_look().is_some()
-            && let Some(settled) = self.launch.look(via.clock.now())
+            && let Some(settled) = self.launch.look(|| via.clock.now())
         {
             // Only this loop sets it, and once.
             let _ = via.counters.timing.launch[1].set(settled);
@@ -104,11 +109,9 @@ impl Outbox {
         }
     }
 
-    /// Takes what the engine has to send: cells to be held, handshake datagrams sent on the spot, those that follow each
-    /// other to one address together.
+    /// Takes what the engine has to send: cells to be held, handshake datagrams sent on the spot.
     pub(crate) fn collect(&mut self, engine: &mut Engine, via: Departure<'_>) {
-        let mut handshake: Option<Group> = None;
-        while self.cells < CAPACITY {
+        while self.cells < self.capacity {
             let mut bytes = self.spare.pop().unwrap_or_default();
             bytes.resize(DATAGRAM_LEN, 0);
             let out = TxBuf::new(&mut bytes).ok().and_then(|memory| engine.poll_transmit(memory));
@@ -120,27 +123,10 @@ impl Outbox {
                 TransmitKind::Cell => self.hold(out.due, out.path, bytes, via.socket.group_limit()),
                 TransmitKind::Handshake => {
                     self.send_due(via);
-                    let limit = via.socket.group_limit();
-                    if handshake.as_ref().is_some_and(|group| group.path != out.path || group.cells() >= limit) {
-                        self.send_handshake(handshake.take(), via);
-                    }
-                    match &mut handshake {
-                        Some(group) => {
-                            group.bytes.extend_from_slice(&bytes);
-                            self.spare.push(bytes);
-                        }
-                        None => handshake = Some(Group { at: out.due, path: out.path, bytes }),
-                    }
+                    via.count(&bytes, via.socket.send(out.path, &bytes));
+                    self.spare.push(bytes);
                 }
             }
-        }
-        self.send_handshake(handshake, via);
-    }
-
-    fn send_handshake(&mut self, group: Option<Group>, via: Departure<'_>) {
-        if let Some(group) = group {
-            via.count(&group.bytes, via.socket.send(group.path, &group.bytes));
-            self.spare.push(group.bytes);
         }
     }
 
@@ -201,7 +187,7 @@ mod tests {
 
     impl Bench {
         fn new(interval: Option<Duration>) -> Self {
-            Self::with(Outbox::new(interval, Tick::NONE, Launch::OFF))
+            Self::with(Outbox::new(interval, 0, Tick::NONE, Launch::OFF))
         }
 
         fn with(outbox: Outbox) -> Self {
@@ -302,7 +288,7 @@ mod tests {
     fn fine_grid() -> Bench {
         let interval = Duration::from_micros(10);
         let tick = Tick::new(&Traffic::constant(interval), Duration::from_micros(200));
-        Bench::with(Outbox::new(Some(interval), tick, Launch::OFF))
+        Bench::with(Outbox::new(Some(interval), 0, tick, Launch::OFF))
     }
 
     #[test]
@@ -370,7 +356,7 @@ mod tests {
             Err(why) => assert!(!why.is_empty() && cfg!(not(target_os = "linux")), "{why}"),
         }
         let settled = |bench: &Bench| bench.counters.timing.launch[1].get().cloned();
-        for mark in 1..=20 {
+        for mark in 1..=200 {
             if settled(&bench).is_some() {
                 break;
             }

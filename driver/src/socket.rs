@@ -2,6 +2,7 @@
 
 use std::io::{self, IoSliceMut};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use b4ae_core::{DATAGRAM_LEN, Path};
 use quinn_udp::{RecvMeta, Transmit, UdpSocketState};
@@ -30,6 +31,9 @@ pub(crate) struct Socket {
     io: UdpSocket,
     state: UdpSocketState,
     local: SocketAddr,
+    /// Datagrams of a call. `quinn-udp` has such a number, too, but takes any datagram that is refused for a reason to have
+    /// no more groups: then whoever makes us send to a wrong address would change how all others' cells leave.
+    group: AtomicUsize,
 }
 
 impl Socket {
@@ -57,7 +61,8 @@ impl Socket {
         let _ = state.set_recv_buffer_size((&io).into(), SYSTEM_BUFFER);
         let _ = state.set_send_buffer_size((&io).into(), SYSTEM_BUFFER);
         let local = io.local_addr()?;
-        Ok(Self { io, state, local })
+        let group = AtomicUsize::new(state.max_gso_segments().clamp(1, tick::MOST as usize));
+        Ok(Self { io, state, local, group })
     }
 
     /// The address it is bound to.
@@ -71,7 +76,7 @@ impl Socket {
 
     /// Datagrams to one address that the system takes in one call.
     pub(crate) fn group_limit(&self) -> usize {
-        self.state.max_gso_segments().clamp(1, tick::MOST as usize)
+        self.group.load(Ordering::Relaxed)
     }
 
     /// Hands datagrams of [`DATAGRAM_LEN`] to the system, all for one path, at once or not at all; in one call where it can
@@ -96,12 +101,28 @@ impl Socket {
             to.set_scope_id(from.scope_id());
         }
         let source = path.local().map(|ip| self.in_family(ip));
-        // The limit falls to one when the system turns out to refuse more.
-        datagrams.chunks(self.group_limit() * DATAGRAM_LEN).fold(0, |taken, datagrams| {
+        let mut give = |datagrams: &[u8]| {
             let segment_size = (datagrams.len() > DATAGRAM_LEN).then_some(DATAGRAM_LEN);
-            let sent = call(&To { destination, source, datagrams, segment_size }).is_ok();
-            taken + usize::from(sent) * (datagrams.len() / DATAGRAM_LEN)
-        })
+            call(&To { destination, source, datagrams, segment_size })
+        };
+        let mut taken = 0;
+        for group in datagrams.chunks(self.group_limit() * DATAGRAM_LEN) {
+            let datagrams = group.len() / DATAGRAM_LEN;
+            match give(group) {
+                Ok(()) => taken += datagrams,
+                // Nothing of it has left, so that sending it now is no burst. Only if that does what the group did not is
+                // it the grouping that the system refuses: an address that cannot be sent to says nothing of others.
+                Err(error) if datagrams > 1 && is_refusal(&error) => {
+                    let singly = group.chunks(DATAGRAM_LEN).filter(|datagram| give(datagram).is_ok()).count();
+                    if singly == datagrams {
+                        self.group.store(1, Ordering::Relaxed);
+                    }
+                    taken += singly;
+                }
+                Err(_) => {}
+            }
+        }
+        taken
     }
 
     /// An IPv6 socket knows IPv4 addresses in their mapped form only.
@@ -119,6 +140,16 @@ const NO_FAMILY: i32 = rustix::io::Errno::AFNOSUPPORT.raw_os_error();
 /// The same, as `WSAEAFNOSUPPORT`.
 #[cfg(windows)]
 const NO_FAMILY: i32 = 10047;
+
+/// Whether the system does not do what it was asked for, rather than cannot at present: interfaces that cannot cut a group
+/// into datagrams say `EINVAL` or `EIO`.
+fn is_refusal(error: &io::Error) -> bool {
+    #[cfg(unix)]
+    if error.raw_os_error() == Some(rustix::io::Errno::IO.raw_os_error()) {
+        return true;
+    }
+    error.kind() == io::ErrorKind::InvalidInput
+}
 
 fn no_ipv6(error: &io::Error) -> bool {
     // A missing family has no stable `ErrorKind`.
@@ -161,6 +192,10 @@ impl Receiver {
             std::array::from_fn(|_| IoSliceMut::new(chunks.next().unwrap_or_default()));
         let count = socket.state.recv((&socket.io).into(), &mut slices, &mut self.metas)?;
         for (slice, meta) in slices.iter_mut().zip(&self.metas).take(count) {
+            // Nothing can be sent to port 0: who wrote that as the sender's wants no answer, or is not the sender.
+            if meta.addr.port() == 0 {
+                continue;
+            }
             let path = Path::new(meta.addr, meta.dst_ip);
             let len = meta.len.min(slice.len());
             // Coalesced datagrams are `stride` apart, the last one possibly shorter.

@@ -35,16 +35,20 @@ pub fn spawn(driver: Driver, real_time: bool) -> Result<(), BindError> {
     thread::Builder::new()
         .name(String::from("b4ae-loop"))
         .spawn(move || {
+            let mut driver = driver;
             driver.set_pacing(pacing::claim(real_time));
             // Nobody listening means that `spawn` has been interrupted, which changes nothing here.
             let _ = ready.send(());
             let waker = waiter.waker();
-            run(driver, &waker, |driver, wait| {
+            run(&mut driver, &waker, |driver, wait| {
                 waiter.wait(driver, wait);
                 driver.spin();
                 // Whether or not the socket was watched: it costs less to ask it than to be told first.
                 waiter.receive(driver)
             });
+            // Which may have the socket, too, and the driver tells that it is closed.
+            drop(waiter);
+            drop(driver);
         })
         .map_err(BindError::Thread)?;
     // So that the statistics say from the start how slots are kept in time.
@@ -72,7 +76,7 @@ impl Wait {
     }
 }
 
-fn run(mut driver: Driver, waker: &Waker, mut wait_and_receive: impl FnMut(&mut Driver, Wait) -> io::Result<()>) {
+fn run(driver: &mut Driver, waker: &Waker, mut wait_and_receive: impl FnMut(&mut Driver, Wait) -> io::Result<()>) {
     let mut resting = false;
     loop {
         let until = match driver.turn(waker) {
@@ -80,7 +84,7 @@ fn run(mut driver: Driver, waker: &Waker, mut wait_and_receive: impl FnMut(&mut 
             Turn::Idle => None,
             Turn::Stop => return,
         };
-        let received = wait_and_receive(&mut driver, Wait::new(until, resting));
+        let received = wait_and_receive(driver, Wait::new(until, resting));
         resting = received.is_err_and(|e| e.kind() != io::ErrorKind::WouldBlock);
     }
 }
@@ -179,11 +183,11 @@ mod tests {
                 fn a_loop_that_waits_so_carries_messages() {
                     let (mut ends, mut threads) = (Vec::new(), Vec::new());
                     for seed in [1, 2] {
-                        let (driver, handle) = bind(seed);
+                        let (mut driver, handle) = bind(seed);
                         let mut waiter = Waiter::new(&driver).expect("descriptors are there");
                         threads.push(thread::spawn(move || {
                             let waker = waiter.waker();
-                            run(driver, &waker, |driver, wait| {
+                            run(&mut driver, &waker, |driver, wait| {
                                 waiter.wait(driver, wait);
                                 waiter.receive(driver)
                             });

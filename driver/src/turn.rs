@@ -136,8 +136,10 @@ impl Driver {
         let protected = traffic.is_protected();
         let mailbox = Arc::new(Mailbox::new(clock, socket.local(), engine.peer_id(), offer, limits.message, protected));
         let tick = Tick::new(traffic, tick);
-        let spin = spin.min(MOST_SPIN).min(tick.length().unwrap_or(traffic.interval()) / 2);
-        let launch = launch_times.then(|| Launch::new(&socket, &clock, traffic.lead()));
+        let apart = traffic.slot_distance(limits.sessions);
+        let spin = spin.min(MOST_SPIN).min(tick.length().unwrap_or(apart) / 2);
+        let lead = if protected { traffic.lead() } else { Duration::ZERO };
+        let launch = launch_times.then(|| Launch::new(&socket, &clock, lead));
         mailbox.counters.timing.begin(tick.length(), spin, launch.as_ref());
         let launch = launch.and_then(Result::ok).unwrap_or(Launch::OFF);
         // As many as the engine may have out for others, and one for each session of its own.
@@ -150,7 +152,7 @@ impl Driver {
             engine,
             socket,
             receiver: Receiver::new(),
-            outbox: Outbox::new(protected.then_some(traffic.tolerance()), tick, launch),
+            outbox: Outbox::new(protected.then_some(traffic.tolerance()), ahead(lead, apart), tick, launch),
             tick,
             spin,
             jobs,
@@ -347,16 +349,26 @@ impl Driver {
 
     fn until(&self, now: Instant, look: Look) -> Turn {
         let look = match look {
+            // Put off for a cell that has left since.
+            Look::Done if self.postponed > 0 && !self.outbox.is_near(self.clock.now()) => Some(now),
             Look::Done => None,
             Look::Locked => Some(now + LOCKED),
             Look::More => Some(now),
         };
+        // What was put off comes after the cell that it was put off for.
+        let links = self.links.next_due().filter(|_| self.postponed == 0);
         let deadline = self.stopping.map(|stopping| stopping.deadline);
         // On a fine grid a cell is to be sealed every few microseconds; those of a tick are sealed together, well ahead.
         let engine = self.engine.poll_timeout().map(|at| self.tick.at_or_after(at));
-        let next = [engine, self.outbox.next_due(), self.links.next_due(), look, deadline];
+        let next = [engine, self.outbox.next_due(), links, look, deadline];
         next.into_iter().flatten().min().map_or(Turn::Idle, |at| Turn::Sleep(self.clock.to_std(at)))
     }
+}
+
+/// Cells that may be sealed at a time: those of a lead, as slots are `apart`, and as many again where chance has it.
+fn ahead(lead: Duration, apart: Duration) -> usize {
+    let sealed = lead.as_nanos().checked_div(apart.as_nanos()).unwrap_or(0);
+    usize::try_from(sealed).unwrap_or(usize::MAX).saturating_mul(2)
 }
 
 fn seed() -> Result<Seed, getrandom::Error> {

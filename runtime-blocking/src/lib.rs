@@ -53,10 +53,10 @@
 //! in the error, and what arrives later is there for the next call. As with [`std::sync::mpsc`], the wait is a parked
 //! thread, whose [`unpark`](std::thread::Thread::unpark) token is used.
 //!
-//! On a constant grid [`Peer::send`] never wakes the loop: the message waits for its session's next slot. Handles are
-//! counted: dropping the last [`Peer`] of a session closes it once what is queued is confirmed, dropping the last
-//! [`Endpoint`] does so for all sessions and stops the loop after [`EndpointConfig::flush_on_drop`] at the latest. A
-//! process that ends first takes its queue with it: call [`Endpoint::close`].
+//! But for low-overhead traffic [`Peer::send`] never wakes the loop: the message waits for its session's next slot.
+//! Handles are counted: dropping the last [`Peer`] of a session closes it once what is queued is confirmed, dropping
+//! the last [`Endpoint`] does so for all sessions and stops the loop after [`EndpointConfig::flush_on_drop`] at the
+//! latest. A process that ends first takes its queue with it: call [`Endpoint::close`].
 
 mod endpoint;
 mod error;

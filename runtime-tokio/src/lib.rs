@@ -45,15 +45,15 @@
 //!   runtime's thread, so a busy application shows on the link. On Linux the task waits on a `timerfd`, since Tokio's own
 //!   timer is a millisecond or two late; elsewhere it has to do with that one, and a grid finer than 5 ms loses slots.
 //!
-//! Either way a cell that is late by more than a slot is dropped and counted ([`EndpointStats::slots_skipped`]), never
-//! sent after the fact, and [`EndpointStats::lateness_p99`] says what an observer can measure. The project's
+//! Either way a cell that is too late (`Traffic::tolerance`) is dropped and counted ([`EndpointStats::slots_skipped`]),
+//! never sent after the fact, and [`EndpointStats::lateness_p99`] says what an observer can measure. The project's
 //! documentation has both placements' lateness, measured idle and under load.
 //!
 //! # Waiting and dropping
 //!
-//! Every `async` method is cancel-safe. But for low-overhead traffic [`Peer::send`] never wakes the loop: the message waits for
-//! its session's next slot. Handles are counted: dropping the last [`Peer`] of a session closes it once what is queued
-//! is confirmed, dropping the last [`Endpoint`] does so for all sessions and stops the loop after
+//! Every `async` method is cancel-safe. But for low-overhead traffic [`Peer::send`] never wakes the loop: the message
+//! waits for its session's next slot. Handles are counted: dropping the last [`Peer`] of a session closes it once what
+//! is queued is confirmed, dropping the last [`Endpoint`] does so for all sessions and stops the loop after
 //! [`EndpointConfig::flush_on_drop`] at the latest. A process that ends first takes its queue with it: await
 //! [`Endpoint::close`].
 

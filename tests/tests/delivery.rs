@@ -93,6 +93,24 @@ fn groups_that_are_seconds_apart_deliver() {
     }
 }
 
+/// A grid that sends thousands of cells between two groups of its peer: the first group confirms all that has arrived.
+#[test]
+fn a_peer_that_is_rarely_heard_confirms_a_long_message_at_once() {
+    let rare = Traffic::burst(secs(60), 4);
+    let mut net =
+        Net::of(3, patient(rare, Accept::Anyone(ModePolicy::A)), patient(Traffic::balanced(), Accept::Nobody));
+    let (client, _) = net.open();
+    net.run(secs(70));
+    net.say(client, &[1; 32 * 1024]);
+    let confirmed = |world: &b4ae_sim::World| world.delivery(net.client, client).confirmed == 1;
+    assert!(
+        net.world.run_while_not(secs(130), confirmed).expect("no violation"),
+        "two periods, and it arrived in the first"
+    );
+    let again = metrics(&net.world, net.client).retransmissions;
+    assert!(again <= 2, "{again} cells of 32 were sent again");
+}
+
 /// With a cell a period, what is queued leaves with the next one, and a close that has much to deliver does so.
 #[test]
 fn a_cell_a_minute_delivers_and_closes() {

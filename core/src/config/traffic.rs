@@ -223,6 +223,14 @@ impl Traffic {
         }
     }
 
+    /// How far apart slots are, in the mean, those of so many sessions together; within a group, of bursts.
+    pub fn slot_distance(&self, sessions: u32) -> Duration {
+        match self.pattern {
+            Pattern::Constant | Pattern::Burst { .. } => self.interval,
+            Pattern::Poisson | Pattern::LowOverhead { .. } => self.interval / sessions.max(1),
+        }
+    }
+
     /// The longest a session waits for a slot of its own when there are so many; of random gaps, what one in a million
     /// exceeds. `max_queue_latency` must not be shorter.
     pub fn longest_gap(&self, sessions: u32) -> Duration {

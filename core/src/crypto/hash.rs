@@ -1,7 +1,9 @@
 //! BLAKE2b (RFC 7693): transcript hash, personalised digests, keyed MACs, and HKDF as the Noise specification has it.
 
+use core::slice;
+
 use blake2::Blake2bVarCore;
-use blake2::digest::block_api::{Buffer, UpdateCore as _, VariableOutputCore as _};
+use blake2::digest::block_api::{Block, Buffer, UpdateCore as _, VariableOutputCore as _};
 use zeroize::Zeroize as _;
 
 use crate::secret::{Secret, same};
@@ -127,8 +129,8 @@ impl<'k> Hmac<'k> {
     pub(crate) fn new(key: &'k [u8; 64]) -> Self {
         let mut this = Self { key, inner: plain(), outer: plain() };
         for (state, pad) in [(&mut this.inner, INNER), (&mut this.outer, OUTER)] {
-            let mut block = block(key, pad);
-            state.update_blocks(&[block.into()]);
+            let mut block = Block::<Blake2bVarCore>::from(block(key, pad));
+            state.update_blocks(slice::from_ref(&block));
             block.as_mut_slice().zeroize();
         }
         this
@@ -140,7 +142,9 @@ impl<'k> Hmac<'k> {
         let mut buffer = Buffer::<Blake2bVarCore>::default();
         if parts.iter().all(|part| part.is_empty()) {
             // Nothing follows the key's block, and BLAKE2b does not compress its last block as the others.
-            (inner, buffer) = (plain(), Buffer::<Blake2bVarCore>::new(&block(self.key, INNER)));
+            let mut block = block(self.key, INNER);
+            (inner, buffer) = (plain(), Buffer::<Blake2bVarCore>::new(&block));
+            block.as_mut_slice().zeroize();
         }
         let mut out = Secret::zero();
         complete(&mut inner, &mut buffer, parts, out.as_mut());

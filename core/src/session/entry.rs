@@ -61,7 +61,7 @@ impl Entry {
             mode: None,
             dial: None,
             link: None,
-            queue: SendQueue::new(limits.message, config.traffic.rest()),
+            queue: SendQueue::new(limits.message, config.traffic.rest(), config.traffic.is_protected()),
             inbox: Inbox::new(limits.receive_bytes, limits.message),
             delivered: VecDeque::new(),
             opened: None,

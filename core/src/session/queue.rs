@@ -87,6 +87,10 @@ struct Rtt {
     expired_at: Option<Instant>,
     /// What is between two slots, or groups of them.
     rest: Duration,
+    /// Whether timeouts wait for the peer to be heard.
+    patient: bool,
+    /// When it was last.
+    heard_at: Option<Instant>,
 }
 
 impl Rtt {
@@ -117,6 +121,14 @@ impl Rtt {
         self.expired_at.map_or(sent, |at| at.max(sent)) + self.timeout()
     }
 
+    /// Whether a cell sent at `sent` is taken for lost. Answers come in the peer's cells: one that has been silent for half
+    /// of that time or more says nothing of it. Were it sent again and again meanwhile, what acknowledgements tell of in
+    /// the end would be the last attempts, and nothing before them.
+    fn is_due(&self, sent: Instant, now: Instant) -> bool {
+        let is_heard = |heard| (now - heard).saturating_mul(2) <= now - sent;
+        now >= self.expiry(sent) && (!self.patient || self.heard_at.is_some_and(is_heard))
+    }
+
     fn expire(&mut self, now: Instant) {
         self.expired = self.expired.saturating_add(1);
         self.expired_at = Some(now);
@@ -128,11 +140,12 @@ impl Rtt {
 }
 
 impl SendQueue {
-    /// For messages of at most `message` bytes, and slots that have `rest` between them.
-    pub(crate) fn new(message: usize, rest: Duration) -> Self {
+    /// For messages of at most `message` bytes, and slots that have `rest` between them. A `patient` one sends nothing again
+    /// for want of an answer while the peer is silent: it looks in every slot and needs no time for it.
+    pub(crate) fn new(message: usize, rest: Duration, patient: bool) -> Self {
         let mut queue = Self::default();
         queue.pool = Pool::new(message);
-        queue.rtt.rest = rest;
+        (queue.rtt.rest, queue.rtt.patient) = (rest, patient);
         queue
     }
 
@@ -212,7 +225,7 @@ impl SendQueue {
     }
 
     fn lost(&self, now: Instant) -> Option<usize> {
-        self.in_flight.iter().position(|sent| !sent.again && (sent.lost || now >= self.rtt.expiry(sent.at)))
+        self.in_flight.iter().position(|sent| !sent.again && (sent.lost || self.rtt.is_due(sent.at, now)))
     }
 
     fn fresh(&self) -> Option<usize> {
@@ -280,6 +293,7 @@ impl SendQueue {
         now: Instant,
         mut delivered: impl FnMut(MessageId),
     ) {
+        self.rtt.heard_at = Some(now);
         let mut at = 0;
         while at < self.in_flight.len() {
             let sent = self.in_flight[at];

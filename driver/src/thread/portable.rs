@@ -57,7 +57,9 @@ impl Waiter {
 
     /// Waits until the time is up, the bell rings, or the socket is readable. A socket that is not to be watched may end the
     /// wait, too, once.
+    #[expect(clippy::disallowed_methods, reason = "how long a wait took in earnest")]
     pub(super) fn wait(&mut self, _: &Driver, wait: Wait) {
+        let began = std::time::Instant::now();
         let now = wait.socket && self.readable;
         let until = if now { Some(Duration::ZERO) } else { wait.until };
         let coarse = until.map(|until| until.saturating_sub(COARSE));
@@ -66,10 +68,11 @@ impl Waiter {
             return;
         }
         self.readable |= self.events.iter().any(|event| event.token() == SOCKET);
-        if let (Some(until), Some(coarse)) = (until, coarse)
+        if let Some(until) = until
             && self.events.is_empty()
         {
-            thread::sleep(until.saturating_sub(coarse));
+            // Of a tick, the poll may have taken the whole.
+            thread::sleep(until.saturating_sub(began.elapsed()));
         }
     }
 

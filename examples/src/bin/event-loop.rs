@@ -115,7 +115,8 @@ impl Echo {
                     self.waiting.push_back((id, message));
                     return Ok(());
                 }
-                Err(e) => bail!("{id}: {e}"),
+                // A peer that is leaving, or that takes less than it sends: what it said is dropped.
+                Err(e) => eprintln!("{id}: {e}"),
             }
         }
     }

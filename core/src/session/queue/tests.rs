@@ -251,10 +251,39 @@ fn what_is_acknowledged_late_is_confirmed_all_the_same() {
     assert_eq!(queue.in_flight.len(), 1);
 }
 
+/// A fast sender and a peer with a cell a minute: all of a message is confirmed by the first of them.
+#[test]
+fn nothing_is_sent_again_while_the_peer_is_silent() {
+    let at = |millis| Instant::ORIGIN + Duration::from_millis(millis);
+    let mut queue = SendQueue::new(1 << 16, STEP, true);
+    queue.message_limit = 10;
+    queue.cell_limit = 100;
+    queue.push(&alloc::vec![7; 32 * DATA_LEN], 32, false, at(0));
+    let mut received = Received::default();
+    let mut sent = 0;
+    for counter in 0..6000 {
+        let now = at(10 * counter);
+        if queue.next(counter, now, true).is_some() {
+            received.note(counter);
+            sent += 1;
+        }
+    }
+    assert_eq!(sent, 32);
+    let mut delivered = 0;
+    queue.acknowledged(received.ack().as_ref(), 5999, at(60_000), |_| delivered += 1);
+    assert_eq!((delivered, queue.in_flight.len()), (1, 0));
+
+    // Once it has been heard and has not confirmed a cell, a timeout is one.
+    queue.push(b"again", 1, false, at(60_000));
+    assert!(queue.next(6000, at(60_000), true).is_some());
+    queue.acknowledged(received.ack().as_ref(), 6000, at(180_000), |_| panic!("it was lost"));
+    assert!(queue.next(6001, at(180_000), true).is_some());
+}
+
 #[test]
 fn where_slots_are_rare_an_answer_is_waited_for() {
     let minute = Duration::from_secs(60);
-    let mut rare = SendQueue::new(1 << 14, minute);
+    let mut rare = SendQueue::new(1 << 14, minute, false);
     assert_eq!(rare.rtt.timeout(), minute * 3);
     for _ in 0..20 {
         rare.rtt.sample(minute * 2);
@@ -262,5 +291,5 @@ fn where_slots_are_rare_an_answer_is_waited_for() {
     assert!(rare.rtt.timeout() > minute * 2 && rare.rtt.timeout() < minute * 3);
     rare.rtt.sample(minute * 200);
     assert_eq!(rare.rtt.timeout(), minute * 6);
-    assert_eq!(SendQueue::new(1 << 14, STEP).rtt.timeout(), Duration::from_secs(1));
+    assert_eq!(SendQueue::new(1 << 14, STEP, false).rtt.timeout(), Duration::from_secs(1));
 }
