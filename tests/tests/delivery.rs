@@ -101,7 +101,7 @@ fn a_peer_that_is_rarely_heard_confirms_a_long_message_at_once() {
         Net::of(3, patient(rare, Accept::Anyone(ModePolicy::A)), patient(Traffic::balanced(), Accept::Nobody));
     let (client, _) = net.open();
     net.run(secs(70));
-    net.say(client, &[1; 32 * 1024]);
+    net.say(client, &vec![1; 32 * 1024]);
     let confirmed = |world: &b4ae_sim::World| world.delivery(net.client, client).confirmed == 1;
     assert!(
         net.world.run_while_not(secs(130), confirmed).expect("no violation"),
