@@ -6,7 +6,7 @@ use b4ae_core::fuzzing::TEXT_LEN;
 use b4ae_core::{Config, Engine, Instant, Path, SendError, SessionId};
 
 use crate::program::Program;
-use crate::session::config;
+use crate::session::{TRAFFIC, config};
 use crate::watched::{Watched, address};
 use crate::wire::{Flight, Wire};
 
@@ -28,7 +28,7 @@ struct Scene {
 pub fn run(data: &[u8]) -> usize {
     let mut program = Program::new(data);
     let how = program.u8();
-    let config = config(how & 3);
+    let config = config(how & TRAFFIC);
     let mut scene = Scene::new(&config, how & 4 != 0);
     for _ in 0..200 {
         if program.is_empty() {

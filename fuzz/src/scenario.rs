@@ -56,6 +56,10 @@ fn step(program: &mut Program<'_>) -> Step {
     }
 }
 
+fn grid(which: u8) -> Grid {
+    if which < 160 { [Balanced, Slow, Fast][usize::from(which % 3)] } else { [Random, Grouped][usize::from(which % 2)] }
+}
+
 /// Short scenarios of few sessions: one takes milliseconds, as a fuzzer needs it.
 fn read(program: &mut Program<'_>) -> Scenario {
     let (seed, topology, most) = (program.u8(), program.below(3), program.u8() % 2 + 1);
@@ -63,7 +67,7 @@ fn read(program: &mut Program<'_>) -> Scenario {
         seed: if seed == 0 { Zero } else { Of([seed; 32]) },
         topology: [Pair, Bundle(most), Star(most)][topology],
         network: Network::ALL[program.below(Network::ALL.len())],
-        grid: [Balanced, Slow, Fast][program.below(3)],
+        grid: grid(program.u8()),
         offer: [OfferA, OfferA, OfferAThenB, OfferB][program.below(4)],
         clients: behaviour(program),
         server: behaviour(program),

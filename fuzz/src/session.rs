@@ -25,12 +25,21 @@ pub(crate) const LIMITS: Limits = Limits {
     reorder_window: 16,
 };
 
+pub(crate) const BURST_PERIOD: Duration = Duration::from_millis(500);
+/// For each session.
+pub(crate) const BURST_CELLS: u32 = 4;
+pub(crate) const BURST: Traffic = Traffic::burst(BURST_PERIOD, BURST_CELLS).with_spacing(Duration::from_millis(5));
+/// The bits of a byte that choose the traffic; the others choose modes and puzzles.
+pub(crate) const TRAFFIC: u8 = 0b1110_0011;
+
 /// A configuration chosen by a byte.
 pub(crate) fn config(which: u8) -> Config {
-    let traffic = match which % 4 {
-        0 => Traffic::constant(Duration::from_millis(1)),
-        1 => Traffic::balanced(),
-        2 => Traffic::constant(Duration::from_millis(7)).with_leave_boundary(Duration::from_millis(50)),
+    let traffic = match (which >> 5, which % 4) {
+        (6, _) => Traffic::poisson(Duration::from_millis(10)),
+        (7, _) => BURST,
+        (_, 0) => Traffic::constant(Duration::from_millis(1)),
+        (_, 1) => Traffic::balanced(),
+        (_, 2) => Traffic::constant(Duration::from_millis(7)).with_leave_boundary(Duration::from_millis(50)),
         _ => Traffic::low_overhead_unprotected(),
     };
     let modes = if which & 4 == 0 { ModePolicy::A } else { ModePolicy::A_THEN_B };
@@ -41,7 +50,7 @@ pub(crate) fn config(which: u8) -> Config {
 /// Every message arrives whole, at most once and in its order, whatever the network does. Counts messages.
 pub fn run(data: &[u8]) -> usize {
     let mut program = Program::new(data);
-    let config = config(program.u8() & 3);
+    let config = config(program.u8() & TRAFFIC);
     let mut pair = Pair::new([0, 1].map(|n| Watched::new(n, &config, false)));
     for n in 0..2 {
         let peer = pair.nodes[1 - n].engine.peer_id();

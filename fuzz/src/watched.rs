@@ -9,6 +9,7 @@ use b4ae_core::{
     SessionId, SessionState, TransmitKind, TxBuf, UnixTime,
 };
 
+use crate::session::{BURST, BURST_CELLS, BURST_PERIOD, LIMITS};
 use crate::wire::{Flight, Wire};
 
 /// Rounds of draining after which an engine is taken for spinning.
@@ -141,13 +142,22 @@ impl Watched {
         unreachable!("the count ends first")
     }
 
-    /// A cell belongs to one slot of the grid, which is not over.
+    /// A cell belongs to one slot of its schedule, which is not over.
     fn check_slot(&mut self, now: Instant, due: Instant, may: bool) {
-        let interval = self.config.traffic().interval();
+        let traffic = self.config.traffic();
+        let [interval, nanos] = [traffic.interval().as_nanos() as u64, due.as_nanos()];
         assert!(may, "a cell without a deadline");
-        assert_eq!(due.as_nanos() % interval.as_nanos() as u64, 0, "a cell beside the grid");
-        assert!(now - due < interval, "a late cell");
-        assert!(self.last_cell.is_none_or(|last| last < due), "two cells in a slot");
+        assert!(now - due < traffic.tolerance(), "a late cell");
+        if traffic.is_constant_rate() {
+            assert_eq!(nanos % interval, 0, "a cell beside the grid");
+        } else if *traffic == BURST {
+            let group = u64::from(LIMITS.sessions.next_power_of_two() * BURST_CELLS) * interval;
+            let offset = nanos % BURST_PERIOD.as_nanos() as u64;
+            assert!(offset < group && offset % interval == 0, "a cell beside its group");
+        }
+        // Points of two sessions may be as close as chance has it.
+        let apart = u64::from(traffic.is_constant_rate() || *traffic == BURST);
+        assert!(self.last_cell.is_none_or(|last| last.as_nanos() + apart <= nanos), "two cells in a slot");
         self.last_cell = Some(due);
     }
 
