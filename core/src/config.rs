@@ -18,7 +18,7 @@ use crate::wire::cell::DATA_LEN;
 /// [`Config::memory_bound`] adds it up.
 ///
 /// Each says what one more of it adds to that bound, the others being as they are by default, where pointers have 64
-/// bits. The repository's `tests/tests/memory.rs` fills what each bounds, counts, and checks the figures.
+/// bits. The repository's `tests/tests/memory/` fills what each bounds, counts, and checks the figures.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Limits {
     /// Concurrent sessions, handshakes we started included. Default 64.
