@@ -89,10 +89,10 @@ impl Peer {
         block_on(self.0.close());
     }
 
-    /// As [`close`](Self::close), waiting for `limit` at most: `None` when the session has not ended by then. It is
-    /// closing all the same.
-    pub fn close_timeout(&self, limit: Duration) -> Option<()> {
-        block_on_for(self.0.close(), limit)
+    /// As [`close`](Self::close), waiting for `limit` at most. Whether the session has ended by then; if not, it is closing
+    /// all the same.
+    pub fn close_timeout(&self, limit: Duration) -> bool {
+        block_on_for(self.0.close(), limit).is_some()
     }
 
     /// Waits for the session's end, and tells why it ended.
@@ -100,7 +100,7 @@ impl Peer {
         block_on(self.0.closed())
     }
 
-    /// Why the session ended, waiting for its end for `limit` at most.
+    /// Why the session ended, waiting for its end for `limit` at most; `None` when it has not ended by then.
     pub fn closed_timeout(&self, limit: Duration) -> Option<Closed> {
         block_on_for(self.0.closed(), limit)
     }

@@ -164,7 +164,7 @@ impl Peer for b4ae_blocking::Peer {
     }
 
     fn close(&self, wait: Wait) -> Waited<()> {
-        self.close_timeout(limit(wait)?)
+        self.close_timeout(limit(wait)?).then_some(())
     }
 
     fn closed(&self, wait: Wait) -> Waited<Closed> {
