@@ -45,8 +45,11 @@ pub enum BindError {
     /// A thread could not be started, or its wake-up descriptor not be made.
     #[error("cannot start a thread for the endpoint: {0}; raise the process's limit on threads or open files")]
     Thread(io::Error),
-    /// The loop was to run on the caller's runtime, and this adapter knows of none.
-    #[error("this adapter has no runtime to run the loop on: leave it its own thread, or run the loop yourself")]
+    /// The loop was to run on the caller's runtime, and there is none: the adapter knows of none, or the call came from
+    /// outside of it.
+    #[error(
+        "there is no runtime to run the loop on: leave it its own thread, run it yourself, or bind within a Tokio runtime"
+    )]
     NoRuntime,
     /// The runtime refused to watch the socket.
     #[error("the runtime cannot watch the socket: {0}")]

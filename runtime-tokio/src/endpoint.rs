@@ -18,8 +18,10 @@ pub struct Endpoint(Handle);
 impl Endpoint {
     /// Binds the socket and starts the loop, on its own thread or as a task of the current runtime.
     ///
+    /// With [`Placement::Runtime`] and outside of a Tokio runtime, that is [`BindError::NoRuntime`].
+    ///
     /// # Panics
-    /// With [`Placement::Runtime`], outside of a Tokio runtime with its I/O driver and timer enabled.
+    /// With [`Placement::Runtime`], if the runtime's I/O driver or timer is not enabled.
     #[expect(clippy::unused_async, reason = "a runtime is needed, and later versions may have to wait")]
     pub async fn bind(config: EndpointConfig) -> Result<Self, BindError> {
         let (placement, real_time) = (config.asked_placement(), config.asked_real_time());

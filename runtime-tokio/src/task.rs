@@ -7,6 +7,7 @@ use std::task::Poll;
 use b4ae_driver::{BindError, Driver, Pacing, Turn};
 use tokio::io::Interest;
 use tokio::net::UdpSocket;
+use tokio::runtime::Handle;
 
 use crate::timer::Timer;
 
@@ -22,10 +23,11 @@ struct Watched {
 
 /// Spawns the loop. It ends when the endpoint is stopped or its last handle dropped, or with the runtime.
 pub(crate) fn spawn(driver: Driver) -> Result<(), BindError> {
+    let runtime = Handle::try_current().map_err(|_| BindError::NoRuntime)?;
     let socket = driver.socket().try_clone().and_then(UdpSocket::from_std).map_err(BindError::Runtime)?;
     let timer = Timer::new().map_err(BindError::Runtime)?;
     driver.set_pacing(Pacing::Runtime);
-    tokio::spawn(run(Watched { socket, timer, driver }));
+    runtime.spawn(run(Watched { socket, timer, driver }));
     Ok(())
 }
 

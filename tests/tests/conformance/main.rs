@@ -11,6 +11,7 @@ mod blocking;
 mod broken;
 mod driver;
 mod futures;
+mod placement;
 mod properties;
 
 use std::sync::{PoisonError, RwLock};
