@@ -1,7 +1,7 @@
 //! The calls of AWS-LC that `b4ae-core`'s feature `aws-lc` needs and `aws-lc-rs` does not have.
 //!
-//! - **ML-KEM-1024 with given randomness.** The core draws all randomness itself, so that a run replays, and keeps
-//!   keys as seeds. `aws-lc-rs` generates and encapsulates with AWS-LC's own random numbers only.
+//! - **ML-KEM-1024 with given randomness.** The core draws all randomness itself, so that a run replays, and keeps keys
+//!   as seeds. `aws-lc-rs` generates and encapsulates with AWS-LC's own random numbers only.
 //! - **X25519 and ChaCha20-Poly1305 without a key object.** `aws-lc-rs` allocates one for each key, and computes the
 //!   public key of a private key with each exchange. The core has a new AEAD key for every cell, and may not allocate
 //!   for it.

@@ -17,8 +17,8 @@ pub(crate) fn count_here(name: &str) -> Result<()> {
     Ok(())
 }
 
-/// Runs this program under callgrind with `argument` and a case's name, for all cases that are not too long. `None` where
-/// there is no valgrind.
+/// Runs this program under callgrind with `argument` and a case's name, for all cases that are not too long. `None`
+/// where there is no valgrind.
 pub(crate) fn count(argument: &str) -> Result<Option<Instructions>> {
     if Command::new("valgrind").arg("--version").stdout(Stdio::null()).status().is_err() {
         return Ok(None);

@@ -51,8 +51,8 @@ pub struct Limits {
     pub prefixes: u32,
     /// Cookies remembered per 30 s. Default 100 000.
     ///
-    /// Memory: at most 4 bytes each, taken at once: two filters, of 1.8 bytes a cookie. Without `std` the sets are exact,
-    /// take at most 84 bytes a cookie, and grow with use.
+    /// Memory: at most 4 bytes each, taken at once: two filters, of 1.8 bytes a cookie. Without `std` the sets are
+    /// exact, take at most 84 bytes a cookie, and grow with use.
     pub cookies: u32,
     /// The longest message, in bytes. Default 1 MiB. No memory of its own: what there is is `send_bytes` and
     /// `receive_bytes`. (Below 16 KiB the buffers kept for the next messages are shorter: 8 bytes a session for each.)
@@ -306,8 +306,8 @@ impl Config {
         Ok(())
     }
 
-    /// How long a session that is closing may take to deliver what was queued: as long as that may wait for its slots, if
-    /// that is longer than silence may last.
+    /// How long a session that is closing may take to deliver what was queued: as long as that may wait for its slots,
+    /// if that is longer than silence may last.
     pub(crate) fn closing_timeout(&self) -> Duration {
         self.idle_timeout.max(self.traffic.max_queue_latency)
     }

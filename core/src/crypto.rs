@@ -1,7 +1,7 @@
 //! Every primitive the protocol uses, behind types of our own that wipe themselves.
 //!
-//! This module is the one seam at which another provider is compiled in: nothing outside it names a cryptographic crate.
-//! The feature `aws-lc` chooses here, for the whole core; tests have both.
+//! This module is the one seam at which another provider is compiled in: nothing outside it names a cryptographic
+//! crate. The feature `aws-lc` chooses here, for the whole core; tests have both.
 
 #[cfg(any(test, feature = "aws-lc"))]
 mod aws_lc;
@@ -39,8 +39,8 @@ pub const PROVIDER: &str = if cfg!(feature = "aws-lc-fips") {
 
 /// Overwrites the part of the stack below the caller's frame that a call just used.
 ///
-/// The primitives' crates leave copies of secrets in dead frames. `WORDS` is in units of eight bytes. As a slice they are
-/// overwritten all at once, as wide as the processor can.
+/// The primitives' crates leave copies of secrets in dead frames. `WORDS` is in units of eight bytes. As a slice they
+/// are overwritten all at once, as wide as the processor can.
 #[inline(never)]
 pub(crate) fn burn_stack<const WORDS: usize>() {
     let mut dead = [0_u64; WORDS];

@@ -358,9 +358,9 @@ impl Engine {
         }
     }
 
-    /// Protected traffic: takes a session out of the schedule if its time to leave has come. It has just had its slot at
-    /// `at`, the last it gets: which slot that is does not depend on when within an earlier period it was closed, as long as
-    /// four of its slots come in a period.
+    /// Protected traffic: takes a session out of the schedule if its time to leave has come. It has just had its slot
+    /// at `at`, the last it gets: which slot that is does not depend on when within an earlier period it was
+    /// closed, as long as four of its slots come in a period.
     fn leave_schedule(&mut self, slot: u32, at: Instant) {
         #[cfg(b4ae_mutants)]
         let at = self.mutant_leave_time(at);

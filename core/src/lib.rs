@@ -101,8 +101,9 @@
 //!   in Rust. Needs a C compiler, and implies `std`. On the wire nothing differs, and either talks with the other. What
 //!   does: [`SoftwareSigner`] hedges with AWS-LC's random numbers and ignores those it is given, so that of a replayed
 //!   run the signatures of mode B, and what follows from them, are others.
-//! - `aws-lc-fips`: the same with the AWS-LC of its FIPS module, which needs `CMake`, Go and Perl to build. **This makes
-//!   no session an approved one**: X25519, ChaCha20-Poly1305 and BLAKE2b are not algorithms that FIPS 140 approves.
+//! - `aws-lc-fips`: the same with the AWS-LC of its FIPS module, which needs `CMake`, Go and Perl to build. **This
+//!   makes no session an approved one**: X25519, ChaCha20-Poly1305 and BLAKE2b are not algorithms that FIPS 140
+//!   approves.
 //!
 //! [`PROVIDER`] says which it is.
 

@@ -1,8 +1,8 @@
 //! When each session's next cell leaves: decided before any queue is looked at, by one of three schedules.
 //!
 //! All keep the same rule. What is due, and whose it is, follows from a key that nothing else uses, from when sessions
-//! joined and left, and from the time; never from what is to be said. A slot is handed out `lead` ahead. One that passed
-//! while the driver was away is skipped and counted, never made up for.
+//! joined and left, and from the time; never from what is to be said. A slot is handed out `lead` ahead. One that
+//! passed while the driver was away is skipped and counted, never made up for.
 
 mod burst;
 mod grid;

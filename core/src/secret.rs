@@ -53,8 +53,8 @@ impl<const N: usize> Secret<N> {
     }
 }
 
-/// `N` secret bytes that stand within a larger value, so that what is used together lies together. They are written only
-/// once that value is where it stays: a move would leave a copy behind that nobody would wipe.
+/// `N` secret bytes that stand within a larger value, so that what is used together lies together. They are written
+/// only once that value is where it stays: a move would leave a copy behind that nobody would wipe.
 pub(crate) struct InPlace<const N: usize>([u8; N]);
 
 impl<const N: usize> InPlace<N> {

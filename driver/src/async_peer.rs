@@ -7,8 +7,8 @@ use b4ae_core::{MessageId, Mode, PeerId, SessionId, SessionStats};
 
 use crate::{Closed, PeerHandle, SendError};
 
-/// One session with one peer, of any runtime. Clones are handles of the same session; when the last one is dropped, what
-/// is queued is still delivered and the session closes.
+/// One session with one peer, of any runtime. Clones are handles of the same session; when the last one is dropped,
+/// what is queued is still delivered and the session closes.
 ///
 /// Every method is cancel-safe: dropping its future loses no message and no confirmation.
 #[derive(Clone, Debug)]

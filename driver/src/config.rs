@@ -85,10 +85,11 @@ impl EndpointConfig {
     /// On a grid with four slots or more in this, cells leave in groups: all that were due since the last multiple of
     /// `tick`, counted from the origin of the endpoint's clock, at the next one. Default 200 µs; zero for no groups.
     ///
-    /// A thread cannot be woken every ten microseconds, and a system call for each cell costs as much as sealing it. With
-    /// groups the loop wakes once a tick, and cells to one address leave in one call where the system can do that. Which
-    /// cells leave together follows from the grid and its owners, never from what there is to say. The tick in force is a
-    /// multiple of the interval of at most 32 slots, and no longer than half of the traffic's `lead`.
+    /// A thread cannot be woken every ten microseconds, and a system call for each cell costs as much as sealing it.
+    /// With groups the loop wakes once a tick, and cells to one address leave in one call where the system can do
+    /// that. Which cells leave together follows from the grid and its owners, never from what there is to say. The
+    /// tick in force is a multiple of the interval of at most 32 slots, and no longer than half of the traffic's
+    /// `lead`.
     pub const fn tick(mut self, tick: Duration) -> Self {
         self.tick = tick;
         self
@@ -97,9 +98,10 @@ impl EndpointConfig {
     /// How long before a slot the loop's own thread stops sleeping and watches the clock instead, at most half a
     /// millisecond and half of what slots are apart. Default: zero, it sleeps.
     ///
-    /// A cell then leaves within a microsecond or two of its slot, where a thread that is woken takes some tens. It costs a
-    /// processor the time spun: `spin` times slots a second, so that 50 µs are 0.5 % of one at 100 slots a second and 5 % at
-    /// 1,000. Without real-time priority most of the lateness is waiting for a processor, which no spinning shortens.
+    /// A cell then leaves within a microsecond or two of its slot, where a thread that is woken takes some tens. It
+    /// costs a processor the time spun: `spin` times slots a second, so that 50 µs are 0.5 % of one at 100 slots a
+    /// second and 5 % at 1,000. Without real-time priority most of the lateness is waiting for a processor, which
+    /// no spinning shortens.
     pub const fn spin(mut self, spin: Duration) -> Self {
         self.spin = spin;
         self
@@ -108,10 +110,10 @@ impl EndpointConfig {
     /// Whether to hand cells to the kernel some time before their slots, for it to send them in time (`SO_TXTIME`).
     /// Default: no.
     ///
-    /// On Linux, and where the queueing discipline of the interface that they leave by is `fq`, which few are: the first
-    /// cells show whether it is, and if it is not, the loop sends cells in their slots itself, as ever. The statistics say
-    /// which ([`EndpointStats::launch_times`](crate::EndpointStats::launch_times)). Should the discipline or the route be
-    /// changed later, all cells leave early by the same half of a millisecond.
+    /// On Linux, and where the queueing discipline of the interface that they leave by is `fq`, which few are: the
+    /// first cells show whether it is, and if it is not, the loop sends cells in their slots itself, as ever. The
+    /// statistics say which ([`EndpointStats::launch_times`](crate::EndpointStats::launch_times)). Should the
+    /// discipline or the route be changed later, all cells leave early by the same half of a millisecond.
     pub const fn launch_times(mut self, ask: bool) -> Self {
         self.launch_times = ask;
         self

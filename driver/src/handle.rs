@@ -56,8 +56,8 @@ impl Handle {
         }
     }
 
-    /// Opens a session with the peer that `uri` names, trying each of `found`, the addresses its host has, and waits until
-    /// the peer has proved to hold its keys. Dropping the future gives the attempt up.
+    /// Opens a session with the peer that `uri` names, trying each of `found`, the addresses its host has, and waits
+    /// until the peer has proved to hold its keys. Dropping the future gives the attempt up.
     pub async fn open(&self, uri: &PeerUri, found: Vec<SocketAddr>, modes: ModePolicy) -> Result<Peer, ConnectError> {
         let mut failure = ConnectError::Failed(CloseReason::Unreachable);
         for addr in address::reachable(&uri.host, found, self.local_addr())? {

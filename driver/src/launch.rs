@@ -1,8 +1,9 @@
-//! Launch times (`SO_TXTIME`): a cell is handed to the kernel ahead of its time, and the kernel sends it when it is due.
+//! Launch times (`SO_TXTIME`): a cell is handed to the kernel ahead of its time, and the kernel sends it when it is
+//! due.
 //!
-//! That the kernel takes a launch time does not say that it keeps it: the queueing discipline `fq` does, the others ignore
-//! it, and which one a datagram meets depends on its route. So the first cells are a trial: a while after each was handed
-//! over, and before it is due, the kernel's own account of the socket has to say that it still has it.
+//! That the kernel takes a launch time does not say that it keeps it: the queueing discipline `fq` does, the others
+//! ignore it, and which one a datagram meets depends on its route. So the first cells are a trial: a while after each
+//! was handed over, and before it is due, the kernel's own account of the socket has to say that it still has it.
 
 #[cfg(any(target_os = "linux", target_os = "android"))]
 #[path = "launch/linux.rs"]

@@ -1,8 +1,8 @@
 //! What every B4AE runtime adapter shares: one turn of the loop, the socket, the mailbox, pacing and the job pool.
 //!
-//! A runtime calls the driver; the driver calls nothing. It never blocks, is generic over nothing, and knows of a runtime
-//! what [`std::task::Waker`] says. A runtime owns three things, the waiting, the thread or task, and the spelling of the
-//! handles, and is one loop:
+//! A runtime calls the driver; the driver calls nothing. It never blocks, is generic over nothing, and knows of a
+//! runtime what [`std::task::Waker`] says. A runtime owns three things, the waiting, the thread or task, and the
+//! spelling of the handles, and is one loop:
 //!
 //! ```no_run
 //! use std::task::Waker;
@@ -30,15 +30,15 @@
 //! }
 //! ```
 //!
-//! [`thread::spawn`] is that loop with everything a real one needs. The application's end is a [`Handle`] for the endpoint
-//! and a [`PeerHandle`] for each session, whose `poll_*` functions need a waker and nothing else of a runtime. [`Peer`] is
-//! their async spelling, for every runtime; [`wait`] has what makes a call that blocks of it.
+//! [`thread::spawn`] is that loop with everything a real one needs. The application's end is a [`Handle`] for the
+//! endpoint and a [`PeerHandle`] for each session, whose `poll_*` functions need a waker and nothing else of a runtime.
+//! [`Peer`] is their async spelling, for every runtime; [`wait`] has what makes a call that blocks of it.
 //!
 //! # What goes before what
 //!
 //! 1. A cell that is due. It was sealed some time before its slot, and sending it is a system call. One that is too
-//!    late (`Traffic::tolerance`, or a tick) is dropped: two in one slot would be a burst that tells how long the loop was
-//!    away.
+//!    late (`Traffic::tolerance`, or a tick) is dropped: two in one slot would be a burst that tells how long the loop
+//!    was away.
 //! 2. The engine: time, finished jobs, sealing the next cells.
 //! 3. The application, unless a cell is about to be due. The loop never waits for an application's thread: it does not
 //!    block on a lock, and a `send` does not wake it where traffic is protected.
@@ -47,8 +47,8 @@
 //! # What is bounded
 //!
 //! Datagrams waiting for their slot, messages between a handle and the engine (64 and 256 KiB each way and session),
-//! sessions nobody accepted, jobs handed out. A handle that finds no room waits; a receiver that does not take its messages
-//! holds the sender back by the protocol's flow control.
+//! sessions nobody accepted, jobs handed out. A handle that finds no room waits; a receiver that does not take its
+//! messages holds the sender back by the protocol's flow control.
 
 pub mod address;
 mod async_peer;

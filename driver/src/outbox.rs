@@ -65,8 +65,8 @@ impl Departure<'_> {
 }
 
 impl Outbox {
-    /// An empty outbox for cells that may be so late, or for such as are never late. Where cells leave in groups, it is a
-    /// tick that they may be late.
+    /// An empty outbox for cells that may be so late, or for such as are never late. Where cells leave in groups, it is
+    /// a tick that they may be late.
     ///
     /// `ahead` is how many cells the schedule may seal ahead, in the worst case.
     pub(crate) fn new(tolerance: Option<Duration>, ahead: usize, tick: Tick, launch: Launch) -> Self {
@@ -146,7 +146,8 @@ impl Outbox {
         self.waiting.insert(place, Group { at, path, bytes });
     }
 
-    /// When to call [`send_due`](Self::send_due): when the next cell is due, or ahead of that where the kernel sends it.
+    /// When to call [`send_due`](Self::send_due): when the next cell is due, or ahead of that where the kernel sends
+    /// it.
     pub(crate) fn next_due(&self) -> Option<Instant> {
         let next = self.waiting.front().map(|group| group.at.saturating_sub(self.launch.ahead()));
         next.into_iter().chain(self.launch.next_look()).min()

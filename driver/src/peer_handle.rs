@@ -72,8 +72,8 @@ impl PeerHandle {
 
     /// Queues the message in `message` and leaves `None` behind, or waits for room.
     ///
-    /// Where traffic is protected this does not wake the loop: the message waits for a slot of its session, and nothing that
-    /// can be measured from outside depends on when it was queued.
+    /// Where traffic is protected this does not wake the loop: the message waits for a slot of its session, and nothing
+    /// that can be measured from outside depends on when it was queued.
     ///
     /// # Panics
     /// When `message` is `None`, as after it was taken.

@@ -31,8 +31,9 @@ pub(crate) struct Socket {
     io: UdpSocket,
     state: UdpSocketState,
     local: SocketAddr,
-    /// Datagrams of a call. `quinn-udp` has such a number, too, but takes any datagram that is refused for a reason to have
-    /// no more groups: then whoever makes us send to a wrong address would change how all others' cells leave.
+    /// Datagrams of a call. `quinn-udp` has such a number, too, but takes any datagram that is refused for a reason to
+    /// have no more groups: then whoever makes us send to a wrong address would change how all others' cells
+    /// leave.
     group: AtomicUsize,
 }
 
@@ -79,8 +80,8 @@ impl Socket {
         self.group.load(Ordering::Relaxed)
     }
 
-    /// Hands datagrams of [`DATAGRAM_LEN`] to the system, all for one path, at once or not at all; in one call where it can
-    /// do that. Tells how many it has taken.
+    /// Hands datagrams of [`DATAGRAM_LEN`] to the system, all for one path, at once or not at all; in one call where it
+    /// can do that. Tells how many it has taken.
     pub(crate) fn send(&self, path: Path, datagrams: &[u8]) -> usize {
         self.send_by(path, datagrams, |to| {
             let To { destination, source, datagrams, segment_size } = *to;
@@ -110,8 +111,9 @@ impl Socket {
             let datagrams = group.len() / DATAGRAM_LEN;
             match give(group) {
                 Ok(()) => taken += datagrams,
-                // Nothing of it has left, so that sending it now is no burst. Only if that does what the group did not is
-                // it the grouping that the system refuses: an address that cannot be sent to says nothing of others.
+                // Nothing of it has left, so that sending it now is no burst. Only if that does what the group did not
+                // is it the grouping that the system refuses: an address that cannot be sent to says
+                // nothing of others.
                 Err(error) if datagrams > 1 && is_refusal(&error) => {
                     let singly = group.chunks(DATAGRAM_LEN).filter(|datagram| give(datagram).is_ok()).count();
                     if singly == datagrams {
@@ -141,8 +143,8 @@ const NO_FAMILY: i32 = rustix::io::Errno::AFNOSUPPORT.raw_os_error();
 #[cfg(windows)]
 const NO_FAMILY: i32 = 10047;
 
-/// Whether the system does not do what it was asked for, rather than cannot at present: interfaces that cannot cut a group
-/// into datagrams say `EINVAL` or `EIO`.
+/// Whether the system does not do what it was asked for, rather than cannot at present: interfaces that cannot cut a
+/// group into datagrams say `EINVAL` or `EIO`.
 fn is_refusal(error: &io::Error) -> bool {
     #[cfg(unix)]
     if error.raw_os_error() == Some(rustix::io::Errno::IO.raw_os_error()) {

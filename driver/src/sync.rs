@@ -3,8 +3,9 @@
 //! The loop may run at real-time priority while an application thread that holds a lock is preempted. It therefore
 //! never blocks on a lock: it spins for a moment and else comes back later.
 //!
-//! With `--cfg loom`, locks and atomics are those of a model checker, which runs `links/interleavings.rs` in every order.
-//! `Arc` stays the standard library's: what hangs on it is when the last handle is dropped, and that is between locks.
+//! With `--cfg loom`, locks and atomics are those of a model checker, which runs `links/interleavings.rs` in every
+//! order. `Arc` stays the standard library's: what hangs on it is when the last handle is dropped, and that is between
+//! locks.
 
 use std::mem;
 use std::sync::{PoisonError, TryLockError};

@@ -26,9 +26,9 @@ const REST: Duration = Duration::from_millis(10);
 /// Runs `driver` on a thread of its own, at real-time priority when `real_time` asks for it and the system permits. The
 /// thread ends when the endpoint is stopped or its last handle dropped.
 ///
-/// On Linux and the BSDs the thread waits in `ppoll(2)`, whose timeouts have nanoseconds; on macOS in `kevent(2)`, whose
-/// have, too; on Windows for an I/O completion port, and near a deadline in a high-resolution timer. A receive timeout on
-/// the socket would be rounded to the kernel's tick, which is 4 to 10 ms.
+/// On Linux and the BSDs the thread waits in `ppoll(2)`, whose timeouts have nanoseconds; on macOS in `kevent(2)`,
+/// whose have, too; on Windows for an I/O completion port, and near a deadline in a high-resolution timer. A receive
+/// timeout on the socket would be rounded to the kernel's tick, which is 4 to 10 ms.
 pub fn spawn(driver: Driver, real_time: bool) -> Result<(), BindError> {
     let mut waiter = Waiter::new(&driver).map_err(BindError::Thread)?;
     let (ready, is_ready) = sync_channel(1);

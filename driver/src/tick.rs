@@ -7,8 +7,8 @@ use b4ae_core::{Instant, Traffic};
 /// Slots of a tick at most. More would not fit into what a system call sends to one address, 64 KiB.
 pub(crate) const MOST: u32 = 32;
 
-/// Times at which the loop wakes, a multiple of the grid's interval apart, counted from the origin of its clock. A function
-/// of the configuration alone, and so is which slots share a departure.
+/// Times at which the loop wakes, a multiple of the grid's interval apart, counted from the origin of its clock. A
+/// function of the configuration alone, and so is which slots share a departure.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Tick(Option<Duration>);
 

@@ -77,7 +77,8 @@ enum Stop {
 /// The engine with everything around it, driven by a runtime: [`turn`](Self::turn), wait, [`receive`](Self::receive) if
 /// the socket is readable, and again. Dropping it stops the endpoint.
 pub struct Driver {
-    // Fields are dropped in this order; `links` comes last, because it tells the application that the socket is closed.
+    // Fields are dropped in this order; `links` comes last, because it tells the application that the socket is
+    // closed.
     clock: Clock,
     engine: Engine,
     socket: Socket,
@@ -288,8 +289,8 @@ impl Driver {
         Ok(())
     }
 
-    /// Exchanges with the application, unless a cell is about to be due: what the application does takes time, tasks to be
-    /// woken most of all, and must not show in when the cell leaves.
+    /// Exchanges with the application, unless a cell is about to be due: what the application does takes time, tasks to
+    /// be woken most of all, and must not show in when the cell leaves.
     fn exchange(&mut self, now: Instant) -> Found {
         if self.outbox.is_near(now) && self.postponed < POSTPONED {
             self.postponed += 1;
@@ -358,7 +359,8 @@ impl Driver {
         // What was put off comes after the cell that it was put off for.
         let links = self.links.next_due().filter(|_| self.postponed == 0);
         let deadline = self.stopping.map(|stopping| stopping.deadline);
-        // On a fine grid a cell is to be sealed every few microseconds; those of a tick are sealed together, well ahead.
+        // On a fine grid a cell is to be sealed every few microseconds; those of a tick are sealed together, well
+        // ahead.
         let engine = self.engine.poll_timeout().map(|at| self.tick.at_or_after(at));
         let next = [engine, self.outbox.next_due(), links, look, deadline];
         next.into_iter().flatten().min().map_or(Turn::Idle, |at| Turn::Sleep(self.clock.to_std(at)))

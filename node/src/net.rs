@@ -125,7 +125,8 @@ pub(crate) async fn connect(
     })
 }
 
-/// How long it takes at most, but for chance, until something said now has been confirmed by a peer with the same traffic.
+/// How long it takes at most, but for chance, until something said now has been confirmed by a peer with the same
+/// traffic.
 pub(crate) fn there_and_back(traffic: &Traffic) -> Duration {
     traffic.longest_gap(1) * 2
 }

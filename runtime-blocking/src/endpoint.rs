@@ -15,9 +15,9 @@ use b4ae_driver::{
 
 use crate::{Peer, TimeoutError};
 
-/// One UDP socket and every session on it. Clones are handles of the same endpoint, for any thread; when the last one is
-/// dropped, what is queued is still given a limited time to be delivered, and the endpoint stops, whatever peers are still
-/// held.
+/// One UDP socket and every session on it. Clones are handles of the same endpoint, for any thread; when the last one
+/// is dropped, what is queued is still given a limited time to be delivered, and the endpoint stops, whatever peers are
+/// still held.
 #[derive(Clone, Debug)]
 pub struct Endpoint(Handle);
 
@@ -48,7 +48,8 @@ impl Endpoint {
 
     /// As [`connect`](Self::connect), and gives the attempt up after `limit`.
     ///
-    /// The system's resolver takes no limit: a name that it has not resolved by then leaves a thread behind until it has.
+    /// The system's resolver takes no limit: a name that it has not resolved by then leaves a thread behind until it
+    /// has.
     pub fn connect_timeout(&self, uri: &PeerUri, limit: Duration) -> Result<Peer, TimeoutError<ConnectError>> {
         self.connect_with_timeout(uri, self.0.offered(), limit)
     }

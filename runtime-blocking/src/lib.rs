@@ -48,10 +48,10 @@
 //! [`EndpointStats::pacing`] tells whether it does, and if not, what to grant. Handles can be cloned and used from any
 //! thread, several at a time.
 //!
-//! A call waits as long as it takes. Each has a sibling that does not: `try_send`, `try_recv` and `try_accept` return at
-//! once, and those in `_timeout` give up after a while. Giving up loses nothing: a message that found no room comes back
-//! in the error, and what arrives later is there for the next call. As with [`std::sync::mpsc`], the wait is a parked
-//! thread, whose [`unpark`](std::thread::Thread::unpark) token is used.
+//! A call waits as long as it takes. Each has a sibling that does not: `try_send`, `try_recv` and `try_accept` return
+//! at once, and those in `_timeout` give up after a while. Giving up loses nothing: a message that found no room comes
+//! back in the error, and what arrives later is there for the next call. As with [`std::sync::mpsc`], the wait is a
+//! parked thread, whose [`unpark`](std::thread::Thread::unpark) token is used.
 //!
 //! But for low-overhead traffic [`Peer::send`] never wakes the loop: the message waits for its session's next slot.
 //! Handles are counted: dropping the last [`Peer`] of a session closes it once what is queued is confirmed, dropping

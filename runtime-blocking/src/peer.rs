@@ -11,8 +11,8 @@ use b4ae_driver::{Closed, SendError};
 
 use crate::{RecvTimeoutError, SendTimeoutError, TimeoutError, TryRecvError, TrySendError};
 
-/// One session with one peer. Clones are handles of the same session, for any thread; when the last one is dropped, what
-/// is queued is still delivered and the session closes.
+/// One session with one peer. Clones are handles of the same session, for any thread; when the last one is dropped,
+/// what is queued is still delivered and the session closes.
 ///
 /// A call whose time ran out has lost no message and no confirmation.
 #[derive(Clone, Debug)]
@@ -89,8 +89,8 @@ impl Peer {
         block_on(self.0.close());
     }
 
-    /// As [`close`](Self::close), waiting for `limit` at most. Whether the session has ended by then; if not, it is closing
-    /// all the same.
+    /// As [`close`](Self::close), waiting for `limit` at most. Whether the session has ended by then; if not, it is
+    /// closing all the same.
     pub fn close_timeout(&self, limit: Duration) -> bool {
         block_on_for(self.0.close(), limit).is_some()
     }

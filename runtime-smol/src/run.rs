@@ -16,8 +16,8 @@ const PASSES: usize = 16;
 /// How long a failing socket is left alone.
 const REST: Duration = Duration::from_millis(10);
 
-/// An endpoint's loop. Nothing is sent or received unless it is polled; it ends when the endpoint is stopped or its last
-/// handle dropped. Dropping it stops the endpoint on the spot.
+/// An endpoint's loop. Nothing is sent or received unless it is polled; it ends when the endpoint is stopped or its
+/// last handle dropped. Dropping it stops the endpoint on the spot.
 #[must_use = "an endpoint does nothing unless its loop runs"]
 pub struct Loop {
     // Dropped in this order: the driver reports that the socket is closed.

@@ -38,12 +38,13 @@
 //!
 //! Cells leave on a grid, and whoever watches the link sees how well it is kept.
 //!
-//! - [`Placement::OwnThread`], the default: a thread of its own waits in `poll(2)`, at real-time priority (`SCHED_FIFO`)
-//!   where the system permits. What the application computes does not move a slot. [`EndpointStats::pacing`] tells
-//!   whether the priority was granted, and if not, what to grant.
-//! - [`Placement::Runtime`]: a task of the current runtime. No thread is added, but a slot waits for whatever task has the
-//!   runtime's thread, so a busy application shows on the link. On Linux the task waits on a `timerfd`, since Tokio's own
-//!   timer is a millisecond or two late; elsewhere it has to do with that one, and a grid finer than 5 ms loses slots.
+//! - [`Placement::OwnThread`], the default: a thread of its own waits in `poll(2)`, at real-time priority
+//!   (`SCHED_FIFO`) where the system permits. What the application computes does not move a slot.
+//!   [`EndpointStats::pacing`] tells whether the priority was granted, and if not, what to grant.
+//! - [`Placement::Runtime`]: a task of the current runtime. No thread is added, but a slot waits for whatever task has
+//!   the runtime's thread, so a busy application shows on the link. On Linux the task waits on a `timerfd`, since
+//!   Tokio's own timer is a millisecond or two late; elsewhere it has to do with that one, and a grid finer than 5 ms
+//!   loses slots.
 //!
 //! Either way a cell that is too late (`Traffic::tolerance`) is dropped and counted ([`EndpointStats::slots_skipped`]),
 //! never sent after the fact, and [`EndpointStats::lateness_p99`] says what an observer can measure. The project's

@@ -11,7 +11,8 @@ use crate::job::Latency;
 use crate::link::LinkConfig;
 use crate::world::HostId;
 
-/// Something that is done to a world, now or at a time: [`World::act`](crate::World::act), [`World::at`](crate::World::at).
+/// Something that is done to a world, now or at a time: [`World::act`](crate::World::act),
+/// [`World::at`](crate::World::at).
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Action {

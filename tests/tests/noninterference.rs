@@ -24,8 +24,8 @@ const SILENT: Applications = Applications { clients: Silent, server: Silent, rea
 enum Leak {
     /// The traffic differs.
     Wire(Box<Difference>),
-    /// A cell left later than one may, or two left one host at one instant where slots are apart: slots that were missed
-    /// were made up for.
+    /// A cell left later than one may, or two left one host at one instant where slots are apart: slots that were
+    /// missed were made up for.
     Burst(Instant),
     /// A host with an open session sent no cell: what is sent is not the schedule's, whatever it depends on.
     Silence(usize),

@@ -102,8 +102,8 @@ fn a_group_has_its_cells_for_every_peer_and_nothing_follows() {
     }
 }
 
-/// Each peer gets cells at the mean rate, and in any second the number that chance gives: the variance of what a Poisson
-/// process counts is its mean.
+/// Each peer gets cells at the mean rate, and in any second the number that chance gives: the variance of what a
+/// Poisson process counts is its mean.
 #[test]
 fn what_each_peer_gets_is_as_random_as_it_is_to_be() {
     for behaviour in [Behaviour::Silent, Behaviour::File { at_ms: 1000, bytes: 500_000 }] {

@@ -1,8 +1,8 @@
 //! Prints how well slots are kept in time, and how many cells a second two endpoints exchange.
 //!
 //! `cargo run --release -p b4ae-benches --bin b4ae-pacing` prints the tables of docs/PERFORMANCE.md; `lateness`,
-//! `throughput` or `sessions [COUNT]` one of them; `--quick` takes two seconds a line instead of ten. Real-time priority
-//! needs root, `CAP_SYS_NICE` or a limit on real-time priority (`RLIMIT_RTPRIO`).
+//! `throughput` or `sessions [COUNT]` one of them; `--quick` takes two seconds a line instead of ten. Real-time
+//! priority needs root, `CAP_SYS_NICE` or a limit on real-time priority (`RLIMIT_RTPRIO`).
 
 mod busy;
 mod endpoints;

@@ -74,9 +74,9 @@ impl Traffic {
     }
 
     /// Cells of each session at random, `mean_gap` apart in the mean: gaps are exponentially distributed, drawn in
-    /// advance, and have no memory, so that a point in time says nothing about any other, and whoever watches learns the
-    /// mean rate and no more. Points of different sessions are independent, and may be as close as chance has it; the
-    /// load grows with the number of sessions.
+    /// advance, and have no memory, so that a point in time says nothing about any other, and whoever watches learns
+    /// the mean rate and no more. Points of different sessions are independent, and may be as close as chance has
+    /// it; the load grows with the number of sessions.
     ///
     /// `mean_gap` is 10 µs to 10 minutes. One gap in a million is longer than fourteen times the mean.
     pub const fn poisson(mean_gap: Duration) -> Self {
@@ -95,8 +95,8 @@ impl Traffic {
     /// long enough for the groups of a full house; `cells` is 1 to 128.
     ///
     /// An observer sees the period, how many cells a group has for each destination, and so how many sessions; whoever
-    /// watches one session sees its share of the group, and how long that takes tells the number of sessions to within a
-    /// factor of two.
+    /// watches one session sees its share of the group, and how long that takes tells the number of sessions to within
+    /// a factor of two.
     pub const fn burst(period: Duration, cells: u32) -> Self {
         let mut traffic = Self::constant(Duration::from_millis(10));
         traffic.max_queue_latency = longer(traffic.max_queue_latency, period.saturating_mul(20));
@@ -141,8 +141,8 @@ impl Traffic {
     }
 
     /// A session that ends keeps its slots until the next multiple of this, so that the moment of a close does not
-    /// show. Default 10 s. In groups a session leaves after a whole one, so that a close is never told more exactly than
-    /// to a period.
+    /// show. Default 10 s. In groups a session leaves after a whole one, so that a close is never told more exactly
+    /// than to a period.
     #[must_use]
     pub const fn with_leave_boundary(mut self, boundary: Duration) -> Self {
         self.leave_boundary = boundary;
@@ -204,9 +204,9 @@ impl Traffic {
         !matches!(self.pattern, Pattern::LowOverhead { .. })
     }
 
-    /// How late a cell may leave. What is later is not sent but lost, as if by the network: a driver that was away would
-    /// otherwise send what it missed together. The interval on a grid and within a group, where the next cell follows;
-    /// of Poisson traffic 5 ms, or the mean gap if that is shorter. Low-overhead traffic has no bound.
+    /// How late a cell may leave. What is later is not sent but lost, as if by the network: a driver that was away
+    /// would otherwise send what it missed together. The interval on a grid and within a group, where the next cell
+    /// follows; of Poisson traffic 5 ms, or the mean gap if that is shorter. Low-overhead traffic has no bound.
     pub const fn tolerance(&self) -> Duration {
         match self.pattern {
             Pattern::Constant | Pattern::Burst { .. } => self.interval,
@@ -249,8 +249,8 @@ impl Traffic {
     }
 
     /// The shortest idle timeout that [`build`](crate::ConfigBuilder::build) takes for so many sessions: a session that
-    /// the circuit breaker allows every eighth slot is still heard in time. An end whose *peer* has this traffic needs as
-    /// long a timeout, whatever its own traffic is.
+    /// the circuit breaker allows every eighth slot is still heard in time. An end whose *peer* has this traffic needs
+    /// as long a timeout, whatever its own traffic is.
     pub fn shortest_idle_timeout(&self, sessions: u32) -> Duration {
         match self.pattern {
             Pattern::Constant => self.longest_gap(sessions).saturating_mul(4),
@@ -262,8 +262,9 @@ impl Traffic {
         }
     }
 
-    /// The shortest handshake timeout that [`build`](crate::ConfigBuilder::build) takes, zero for a grid and low-overhead
-    /// traffic: a handshake is complete with the peer's first cell, and of groups the first may be lost.
+    /// The shortest handshake timeout that [`build`](crate::ConfigBuilder::build) takes, zero for a grid and
+    /// low-overhead traffic: a handshake is complete with the peer's first cell, and of groups the first may be
+    /// lost.
     pub fn shortest_handshake_timeout(&self, sessions: u32) -> Duration {
         match self.pattern {
             Pattern::Poisson => self.longest_gap(sessions),

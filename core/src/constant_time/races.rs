@@ -133,7 +133,8 @@ fn cell_of(round: u64) -> [u8; DATAGRAM_LEN] {
     datagram
 }
 
-/// The header's mask follows from the tag: whoever edits the tag and gets past the header has guessed the check as well.
+/// The header's mask follows from the tag: whoever edits the tag and gets past the header has guessed the check as
+/// well.
 fn tag() -> Runner {
     let key = Secret::new([2; 32]);
     refused(|_| cell_of(7), [TAG, TAG + TAG_LEN - 1], move |datagram| cell::open(7, &key, datagram).is_none())

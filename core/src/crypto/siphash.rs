@@ -1,7 +1,7 @@
 //! SipHash-2-4 (Aumasson and Bernstein 2012): for what has to be turned away by the million, and for places in tables.
 //!
-//! As a MAC it gates work and protects nothing: whatever it lets pass is authenticated again, under BLAKE2b or the AEAD. Of the
-//! keyed functions made against floods it is the one that costs a short input least.
+//! As a MAC it gates work and protects nothing: whatever it lets pass is authenticated again, under BLAKE2b or the
+//! AEAD. Of the keyed functions made against floods it is the one that costs a short input least.
 
 use core::hash::Hasher as _;
 

@@ -1,7 +1,7 @@
 //! Every primitive against other people's vectors and other people's code, as the core calls it.
 //!
-//! `cargo test -p b4ae-core crypto::vectors -- --nocapture` prints what was run. A vector that is not run is counted with the
-//! reason. `core/vectors/README.md` says where the data is from.
+//! `cargo test -p b4ae-core crypto::vectors -- --nocapture` prints what was run. A vector that is not run is counted
+//! with the reason. `core/vectors/README.md` says where the data is from.
 
 mod acvp;
 pub(crate) mod aws_lc;

@@ -1,7 +1,7 @@
 //! The grid: slots `interval` apart, for all sessions together, each with its owner.
 //!
-//! Slots are counted from the driver's origin. Round follows round; sessions join between rounds, and one that leaves has
-//! no slot from the next round on.
+//! Slots are counted from the driver's origin. Round follows round; sessions join between rounds, and one that leaves
+//! has no slot from the next round on.
 
 use super::round::Round;
 use crate::secret::Secret;

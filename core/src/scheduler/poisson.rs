@@ -1,7 +1,8 @@
 //! Points in time that have no memory: the gaps between the cells of a session are exponentially distributed.
 //!
-//! Each session has a process of its own, whose points follow from the key, from how many sessions joined before it, and
-//! from when it did. Sessions do not know of one another: a peer does not even learn from its cells how many there are.
+//! Each session has a process of its own, whose points follow from the key, from how many sessions joined before it,
+//! and from when it did. Sessions do not know of one another: a peer does not even learn from its cells how many there
+//! are.
 
 use alloc::collections::BinaryHeap;
 use core::cmp::Reverse;
@@ -96,9 +97,9 @@ impl Poisson {
         Some((point.session, point.at))
     }
 
-    /// Passes over the points that are later than a fixed time. Two points may be as close as chance has it, so no point's
-    /// successor says that it is late; and what a driver that was away still sends are the points of that fixed time,
-    /// however long it was.
+    /// Passes over the points that are later than a fixed time. Two points may be as close as chance has it, so no
+    /// point's successor says that it is late; and what a driver that was away still sends are the points of that
+    /// fixed time, however long it was.
     pub(super) fn skip_late(&mut self, armed: u64) {
         self.put_back();
         while let Some(&Reverse(point)) = self.points.peek() {
@@ -163,8 +164,8 @@ impl Poisson {
     }
 }
 
-/// An exponentially distributed number with this mean, from uniform bits: `-mean · ln(bits / 2^64)`, in whole numbers, so
-/// that every machine computes the same. At most 45 times the mean.
+/// An exponentially distributed number with this mean, from uniform bits: `-mean · ln(bits / 2^64)`, in whole numbers,
+/// so that every machine computes the same. At most 45 times the mean.
 fn exponential(mean: u64, bits: u64) -> u64 {
     let bits = bits.max(1);
     // bits / 2^64 = (mantissa / 2^63) · 2^-(zeros + 1), the mantissa's quotient in [1, 2).
@@ -225,8 +226,8 @@ mod tests {
         gaps.iter().enumerate().map(apart).fold(0.0, f64::max) * n.sqrt()
     }
 
-    /// Of two rows of numbers, times the root of their number: a standard normal variable if they have nothing to do with
-    /// each other.
+    /// Of two rows of numbers, times the root of their number: a standard normal variable if they have nothing to do
+    /// with each other.
     fn correlation(a: &[f64], b: &[f64]) -> f64 {
         let n = a.len().min(b.len());
         let mean = |x: &[f64]| x[..n].iter().sum::<f64>() / n as f64;

@@ -7,11 +7,11 @@ use crate::secret::Secret;
 
 /// A round has as many slots as it has members, rounded up to a power of two so that a peer learns from its own rate no
 /// more than that; the slots beyond the members are silent. Owners and silences are permuted by Fisher and Yates's
-/// shuffle, a step a slot: one draw a slot, whatever its owner does with it, so that no slot costs more than another and a
-/// round is settled by the key alone.
+/// shuffle, a step a slot: one draw a slot, whatever its owner does with it, so that no slot costs more than another
+/// and a round is settled by the key alone.
 pub(super) struct Round {
-    /// Sessions: first those whose slot of this round is still to come, then those that have had it or that joined since
-    /// the round began. Where one stands follows from joins, leaves and draws alone.
+    /// Sessions: first those whose slot of this round is still to come, then those that have had it or that joined
+    /// since the round began. Where one stands follows from joins, leaves and draws alone.
     owners: Vec<u32>,
     /// How many still have their slot of this round to come.
     waiting: usize,
@@ -59,8 +59,8 @@ impl Round {
         self.owners.push(session);
     }
 
-    /// Takes out `session`, if the last slot drawn was its own. Those that wait for theirs stay where they are: no slot of
-    /// this round gets another owner for it.
+    /// Takes out `session`, if the last slot drawn was its own. Those that wait for theirs stay where they are: no slot
+    /// of this round gets another owner for it.
     pub(super) fn leave(&mut self, session: u32) {
         if self.owners.get(self.waiting) == Some(&session) {
             self.owners.swap_remove(self.waiting);

@@ -126,8 +126,8 @@ pub(crate) struct ReceiveChain {
     missing: Missing,
 }
 
-/// Keys of missing cells, cell `n` at place `n % len`. Whatever moves the position past a cell writes that cell's place,
-/// so a place speaks of the last cell before the position that it can be about.
+/// Keys of missing cells, cell `n` at place `n % len`. Whatever moves the position past a cell writes that cell's
+/// place, so a place speaks of the last cell before the position that it can be about.
 struct Missing {
     keys: Box<[[u8; 32]]>,
     is_there: Box<[bool]>,

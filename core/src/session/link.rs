@@ -25,12 +25,12 @@ pub(crate) enum Side {
 
 /// Cells that tell of a session's end before its keys are wiped.
 const FAREWELLS: u8 = 4;
-/// How deep a cell's primitives may go, in words of the stack below a call from here: 2.1 KB, and 3.3 KB where `poly1305`
-/// uses AVX2. What `..leaving_traces` does is not inlined, so that its frame is among what is overwritten.
+/// How deep a cell's primitives may go, in words of the stack below a call from here: 2.1 KB, and 3.3 KB where
+/// `poly1305` uses AVX2. What `..leaving_traces` does is not inlined, so that its frame is among what is overwritten.
 pub(crate) const CELL_STACK: usize = 512;
 
-/// In the order in which it is used: a slot reads the first part and nothing else, since with many sessions none of it is
-/// in the processor's caches. Always boxed, because its keys stand in it.
+/// In the order in which it is used: a slot reads the first part and nothing else, since with many sessions none of it
+/// is in the processor's caches. Always boxed, because its keys stand in it.
 #[repr(C)]
 pub(crate) struct Link {
     send_chain: SendChain,

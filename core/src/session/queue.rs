@@ -121,9 +121,9 @@ impl Rtt {
         self.expired_at.map_or(sent, |at| at.max(sent)) + self.timeout()
     }
 
-    /// Whether a cell sent at `sent` is taken for lost. Answers come in the peer's cells: one that has been silent for half
-    /// of that time or more says nothing of it. Were it sent again and again meanwhile, what acknowledgements tell of in
-    /// the end would be the last attempts, and nothing before them.
+    /// Whether a cell sent at `sent` is taken for lost. Answers come in the peer's cells: one that has been silent for
+    /// half of that time or more says nothing of it. Were it sent again and again meanwhile, what acknowledgements
+    /// tell of in the end would be the last attempts, and nothing before them.
     fn is_due(&self, sent: Instant, now: Instant) -> bool {
         let is_heard = |heard| (now - heard).saturating_mul(2) <= now - sent;
         now >= self.expiry(sent) && (!self.patient || self.heard_at.is_some_and(is_heard))
@@ -140,8 +140,8 @@ impl Rtt {
 }
 
 impl SendQueue {
-    /// For messages of at most `message` bytes, and slots that have `rest` between them. A `patient` one sends nothing again
-    /// for want of an answer while the peer is silent: it looks in every slot and needs no time for it.
+    /// For messages of at most `message` bytes, and slots that have `rest` between them. A `patient` one sends nothing
+    /// again for want of an answer while the peer is silent: it looks in every slot and needs no time for it.
     pub(crate) fn new(message: usize, rest: Duration, patient: bool) -> Self {
         let mut queue = Self::default();
         queue.pool = Pool::new(message);
@@ -321,7 +321,8 @@ impl SendQueue {
         }
     }
 
-    /// Whichever of its cells arrived, a fragment is there: forgets the others. Returns how many of them come before `at`.
+    /// Whichever of its cells arrived, a fragment is there: forgets the others. Returns how many of them come before
+    /// `at`.
     fn forget_others(&mut self, sent: &Sent, at: usize) -> usize {
         // Mostly there is only one of each.
         if self.again == 0 && !sent.again {

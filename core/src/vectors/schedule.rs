@@ -83,7 +83,8 @@ impl Witness {
         }
     }
 
-    /// The product's own transcript, given the static X25519 public keys of both sides, taken through the messages step by step.
+    /// The product's own transcript, given the static X25519 public keys of both sides, taken through the messages step
+    /// by step.
     pub(super) fn key_schedule(&self, [initiator, responder]: [&[u8; 32]; 2]) -> (Vec<Step>, FinishKeys, Root) {
         let (e_i, e_r) = (self.e_i.as_ref().unwrap(), self.e_r.as_ref().unwrap());
         let (e_i_public, ek) = self.init[HELLO_LEN..].split_first_chunk::<32>().unwrap();

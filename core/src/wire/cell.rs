@@ -152,7 +152,8 @@ impl Heard {
     }
 }
 
-/// Which cells with data have been taken in: `largest`, and a bit for each of the [`ACK_SPAN`] up to it, itself in bit 0.
+/// Which cells with data have been taken in: `largest`, and a bit for each of the [`ACK_SPAN`] up to it, itself in bit
+/// 0.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub(crate) struct Ack {
     pub(crate) largest: u64,

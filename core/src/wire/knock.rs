@@ -4,9 +4,9 @@
 //! nonce(12) ‖ header(96, masked) ‖ mac1(16) ‖ data(1060, masked) ‖ mac2(16)
 //! ```
 //!
-//! `mac1` covers the nonce and the header, and says that the sender knows the fingerprint: turning away whoever does not
-//! costs a tenth of a microsecond. `mac2` covers the whole Init fragment under the cookie; in a Hello, data and `mac2` are
-//! random.
+//! `mac1` covers the nonce and the header, and says that the sender knows the fingerprint: turning away whoever does
+//! not costs a tenth of a microsecond. `mac2` covers the whole Init fragment under the cookie; in a Hello, data and
+//! `mac2` are random.
 
 use crate::crypto::siphash::SipKey;
 use crate::crypto::{hash, stream};

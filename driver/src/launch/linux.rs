@@ -61,8 +61,8 @@ impl Kernel {
     }
 }
 
-/// Bytes that wait to be sent, by the table of sockets that the kernel writes: queues are the fifth column, of which those
-/// to send come first, in hexadecimal; the inode is the tenth.
+/// Bytes that wait to be sent, by the table of sockets that the kernel writes: queues are the fifth column, of which
+/// those to send come first, in hexadecimal; the inode is the tenth.
 fn queued(table: &str, inode: u64) -> Option<u64> {
     table.lines().find_map(|line| {
         let columns: Vec<_> = line.split_whitespace().collect();

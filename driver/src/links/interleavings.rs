@@ -1,7 +1,8 @@
 //! Application and loop in every order that their locks and atomics allow: run with `scripts/check loom`.
 //!
 //! The mailbox, its wakers, links and handles are the product's, and so is the engine. The loop here differs from the
-//! real one in that only a waker ends its sleep: with a wake lost, nobody runs any more, which the model checker reports.
+//! real one in that only a waker ends its sleep: with a wake lost, nobody runs any more, which the model checker
+//! reports.
 
 use std::future::{Future, poll_fn};
 use std::task::Poll;
@@ -17,8 +18,8 @@ use crate::{Closed, Handle, PeerHandle, Stopped};
 /// Of a thread that runs the engine, in words.
 const STACK: usize = 1 << 18;
 
-/// Runs `run` and the threads it starts in every order there is; and once more with threads that are preempted while they
-/// hold a lock, and three times at most elsewhere.
+/// Runs `run` and the threads it starts in every order there is; and once more with threads that are preempted while
+/// they hold a lock, and three times at most elsewhere.
 fn explore(run: impl Fn(World) + Send + Sync + 'static) {
     let identity = Identity::with_signer(&Secret::new([1; 32]), None);
     let limits = Limits { sessions: 4, ..Limits::default() };

@@ -15,8 +15,8 @@ use crate::turn::Driver;
 const BELL: Token = Token(0);
 const SOCKET: Token = Token(1);
 
-/// Windows counts waits for events in ticks of up to 16 ms, and sleeps, which cannot be interrupted, in finer ones: the end
-/// of a wait is slept through.
+/// Windows counts waits for events in ticks of up to 16 ms, and sleeps, which cannot be interrupted, in finer ones: the
+/// end of a wait is slept through.
 const COARSE: Duration = if cfg!(windows) { Duration::from_millis(16) } else { Duration::ZERO };
 
 struct Bell(mio::Waker);
@@ -55,8 +55,8 @@ impl Waiter {
         self.bell.clone()
     }
 
-    /// Waits until the time is up, the bell rings, or the socket is readable. A socket that is not to be watched may end the
-    /// wait, too, once.
+    /// Waits until the time is up, the bell rings, or the socket is readable. A socket that is not to be watched may
+    /// end the wait, too, once.
     #[expect(clippy::disallowed_methods, reason = "how long a wait took in earnest")]
     pub(super) fn wait(&mut self, _: &Driver, wait: Wait) {
         let began = std::time::Instant::now();

@@ -2,8 +2,8 @@
 //! everything the application learns on standard output. It knows configurations that `b4ae` does not offer, because
 //! they protect less: the laboratory has to find what they give away.
 //!
-//! A line of standard input, `[?]LENGTH`, is a message of that many bytes; one with `?` asks for an answer, which is for
-//! whoever drives the other side to give. Lines of standard output, times in nanoseconds since 1970:
+//! A line of standard input, `[?]LENGTH`, is a message of that many bytes; one with `?` asks for an answer, which is
+//! for whoever drives the other side to give. Lines of standard output, times in nanoseconds since 1970:
 //!
 //! ```text
 //! listening URI

@@ -11,7 +11,8 @@ use super::record::{Link, Window};
 /// because the server's slots change places within a round.
 const EDGES: u64 = 4;
 
-/// The share of slots, one in so many, beyond whose loss there is no verdict: with enough skipped, any links look alike.
+/// The share of slots, one in so many, beyond whose loss there is no verdict: with enough skipped, any links look
+/// alike.
 const TOO_MANY: u64 = 20;
 
 /// What was measured, apart from the links' own records.

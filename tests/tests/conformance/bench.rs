@@ -13,8 +13,8 @@ pub(crate) const FLUSH: Duration = Duration::from_secs(20);
 /// Long enough for something wrong to show, and short enough to be waited for often.
 pub(crate) const MOMENT: Wait = Wait::For(Duration::from_millis(60));
 
-/// A slot a millisecond, and few sessions so that each has many of them. A session that has been closed goes on for long
-/// enough to tell so on a machine too busy to meet most of its slots.
+/// A slot a millisecond, and few sessions so that each has many of them. A session that has been closed goes on for
+/// long enough to tell so on a machine too busy to meet most of its slots.
 pub(crate) fn config() -> ConfigBuilder {
     let traffic = Traffic::constant(Duration::from_millis(1)).with_leave_boundary(Duration::from_secs(3));
     Config::builder(traffic).limits(limits()).accept(Accept::Anyone(ModePolicy::A_THEN_B))

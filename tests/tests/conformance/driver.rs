@@ -1,5 +1,5 @@
-//! What a driver is to the suite: an endpoint, its peers, and calls whose waiting can be cut short. Blocking, so that one
-//! text says what all drivers have to do, and so that a fault can be put between it and any of them.
+//! What a driver is to the suite: an endpoint, its peers, and calls whose waiting can be cut short. Blocking, so that
+//! one text says what all drivers have to do, and so that a fault can be put between it and any of them.
 
 use std::net::SocketAddr;
 use std::time::Duration;

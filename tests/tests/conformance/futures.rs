@@ -1,5 +1,5 @@
-//! The adapters whose calls are futures: Tokio's, and async-io's on smol and on async-std, each with the loop on its own
-//! thread and as a task.
+//! The adapters whose calls are futures: Tokio's, and async-io's on smol and on async-std, each with the loop on its
+//! own thread and as a task.
 
 use std::future::{Future, poll_fn};
 use std::net::SocketAddr;

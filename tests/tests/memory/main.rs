@@ -1,6 +1,6 @@
-//! What each of `Limits` costs: the thing it bounds is filled, at two settings, and the engine's heap counted. The bound
-//! that the configuration states must hold and be no more than twice what was counted; the figures in the documentation
-//! of `Limits` must be those of the bound.
+//! What each of `Limits` costs: the thing it bounds is filled, at two settings, and the engine's heap counted. The
+//! bound that the configuration states must hold and be no more than twice what was counted; the figures in the
+//! documentation of `Limits` must be those of the bound.
 //!
 //! One test in a program of its own: others would count too.
 

@@ -18,7 +18,8 @@ impl Drop for DecapsulationKey {
     }
 }
 
-/// What of it is secret: `dk_pke` and `z` (FIPS 203, algorithm 16). Between them stand the encapsulation key and its hash.
+/// What of it is secret: `dk_pke` and `z` (FIPS 203, algorithm 16). Between them stand the encapsulation key and its
+/// hash.
 #[cfg(b4ae_constant_time)]
 impl DecapsulationKey {
     pub(crate) fn secret_parts(&mut self) -> [&mut [u8]; 2] {

@@ -1,5 +1,5 @@
-//! What an endpoint takes from the system, and that it gives it back. These count what the process has, and so each runs
-//! while no other does.
+//! What an endpoint takes from the system, and that it gives it back. These count what the process has, and so each
+//! runs while no other does.
 
 use std::fs;
 use std::net::{SocketAddr, UdpSocket};

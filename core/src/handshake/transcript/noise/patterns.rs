@@ -1,6 +1,7 @@
 //! Handshake patterns (Noise specification, sections 7.4, 7.5 and 18.1; `hfs` as its extension has it).
 
-/// A pattern: whose static key is known beforehand, the initiator's and the responder's, and the tokens of each message.
+/// A pattern: whose static key is known beforehand, the initiator's and the responder's, and the tokens of each
+/// message.
 pub(super) struct Pattern {
     pub(super) name: &'static str,
     pub(super) known: [bool; 2],
