@@ -38,12 +38,13 @@ pub struct Limits {
     ///
     /// Memory: at most 15 000 bytes each, and the stack of whoever runs them.
     pub pending_jobs: u32,
-    /// Challenges answered per second, all strangers together. Default 10 000.
+    /// Hellos answered per second, with a Challenge each, all strangers together; at once at most a tenth of that.
+    /// Default 10 000.
     ///
     /// Memory: at most 100 bytes each, and never of more than 256: only those that wait to be sent are held.
     pub challenges_per_second: u32,
-    /// Handshakes per second and IPv4 /32 or IPv6 /64; ten times as many per /24 or /48. Default 20. No memory of its
-    /// own.
+    /// Handshakes per second and IPv4 /32 or IPv6 /64, five at once; ten times as many per /24 or /48. Default 20. No
+    /// memory of its own.
     pub handshakes_per_prefix: u32,
     /// Prefixes remembered. Default 4096.
     ///

@@ -9,13 +9,14 @@ use core::fmt;
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum ConfigError {
-    /// The slot interval, mean gap or spacing is below ten microseconds or above ten minutes.
+    /// The slot interval, mean gap or spacing is below ten microseconds or above ten minutes, or the mean gap between cover
+    /// cells of low-overhead traffic below a millisecond.
     Interval,
     /// `dummy_rate` is not within 0.0 to 0.9.
     DummyRate,
     /// A full house of sessions makes a session wait longer for its slot than `max_queue_latency`.
     QueueLatency {
-        /// Milliseconds a session may have to wait with every session slot taken.
+        /// Milliseconds a session may have to wait when there are as many as may be.
         needed_ms: u64,
     },
     /// A session's slots may be so far apart that `idle_timeout` ends it for want of traffic.
@@ -39,19 +40,19 @@ pub enum ConfigError {
     Delay,
     /// The padding buckets are not `1024 * 2^k`, or in the wrong order.
     Padding,
-    /// Mode B is offered or accepted but the identity has no ML-DSA-87 key.
+    /// Mode B is accepted but the identity has no ML-DSA-87 key.
     NoSigner,
 }
 
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Interval => f.write_str("the slot interval must be between 10 microseconds and 10 minutes"),
+            Self::Interval => f.write_str("the slot interval must be between 10 microseconds and 10 minutes, and low-overhead cover a millisecond or more apart"),
             Self::DummyRate => f.write_str("dummy_rate must be between 0.0 and 0.9"),
             Self::QueueLatency { needed_ms } => write!(
                 f,
-                "max_queue_latency_ms must be at least {needed_ms} at this rate and number of sessions: raise it, \
-                 raise target_rate, or lower the session limit"
+                "max_queue_latency must be at least {needed_ms} ms at this rate and number of sessions: raise it, raise the \
+                 rate, or lower the limit on sessions"
             ),
             Self::IdleTimeout { needed_ms } => {
                 write!(f, "the idle timeout must be at least {needed_ms} ms at this rate and number of sessions")
@@ -65,7 +66,7 @@ impl fmt::Display for ConfigError {
                  most a day"
             ),
             Self::Limit(name) => write!(f, "the limit {name} is out of range"),
-            Self::Delay => f.write_str("timing_delay_min must not exceed timing_delay_max"),
+            Self::Delay => f.write_str("the shortest random delay must not exceed the longest"),
             Self::Padding => {
                 f.write_str("padding buckets must be 1024 times a power of two, the smallest not above the largest")
             }
@@ -78,18 +79,18 @@ impl fmt::Display for ConfigError {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum ConnectError {
-    /// Every session slot is taken; try again after a `Closed` event.
+    /// Every place for a session is taken; try again after a `Closed` event.
     Full,
     /// The engine is shutting down.
     ShuttingDown,
-    /// The offer is empty, or names mode B and the identity has no ML-DSA-87 key.
+    /// The offer names mode B and the identity has no ML-DSA-87 key.
     ModeUnavailable,
 }
 
 impl fmt::Display for ConnectError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Full => "every session slot is taken",
+            Self::Full => "every place for a session is taken",
             Self::ShuttingDown => "the endpoint is shutting down",
             Self::ModeUnavailable => "mode B needs an identity with an ML-DSA-87 key",
         })
@@ -197,7 +198,7 @@ impl fmt::Display for CloseReason {
             Self::Idle => "nothing was heard from the peer for the idle timeout",
             Self::Unreachable => "no answer: the peer is down, or the address or the fingerprint is wrong",
             Self::NoCommonMode => "the peer accepts none of the modes offered",
-            Self::HandshakeFailed => "the peer could not prove its identity",
+            Self::HandshakeFailed => "the handshake failed: the peer could not prove its identity, or a signer failed",
             Self::Protocol => "one side sent what the other does not take: their limits differ",
         })
     }

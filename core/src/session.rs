@@ -105,15 +105,16 @@ impl Session<'_> {
         self.entry().mode
     }
 
-    /// Where cells go at present; `None` once the session has ended.
+    /// Where cells go at present; `None` once it has left the schedule.
     pub fn path(&self) -> Option<Path> {
         let entry = self.entry();
         let link = entry.link.as_ref().map(|link| link.route.current());
         link.or_else(|| entry.dial.as_ref().map(|dial| dial.path()))
     }
 
-    /// Queues `message` whole, or not at all. Does not change when, where to or how long anything is sent. The peer
-    /// gets messages exactly once, in the order of `send`; `Delivered` follows. An empty message is a message.
+    /// Queues `message` whole, or not at all. With protected traffic this changes neither when, nor where to, nor how
+    /// long anything is sent. The peer gets messages exactly once, in the order of `send`; `Delivered` follows. An
+    /// empty message is a message.
     pub fn send(&mut self, message: &[u8]) -> Result<MessageId, SendError> {
         self.queue(message, false)
     }
@@ -172,8 +173,9 @@ impl Session<'_> {
         Ok(taken)
     }
 
-    /// Closes the session once what is queued has been confirmed, or the idle timeout has passed. `Closed` follows,
-    /// once, as the last event for this id; cover goes on until the next leave boundary.
+    /// Closes the session once what is queued has been confirmed, or the idle timeout, or `max_queue_latency` if that is
+    /// longer, has passed. `Closed` follows, once, as the last event for this id; cover goes on until the next leave
+    /// boundary.
     pub fn close(&mut self) {
         self.engine.close_session(self.id.slot);
         self.engine.pace_low_overhead(self.id.slot, false);

@@ -1,6 +1,6 @@
 //! What every B4AE runtime adapter shares: one turn of the loop, the socket, the mailbox, pacing and the job pool.
 //!
-//! A runtime calls the driver; the driver calls nothing. It never blocks, is generic over nothing, and knows of a
+//! A runtime calls the driver; the driver calls nothing. A turn never blocks, is generic over nothing, and knows of a
 //! runtime what [`std::task::Waker`] says. A runtime owns three things, the waiting, the thread or task, and the
 //! spelling of the handles, and is one loop:
 //!

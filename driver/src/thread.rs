@@ -1,6 +1,6 @@
 //! The loop on its own thread.
 
-// Where poll(2) takes nanoseconds. Elsewhere it takes milliseconds, or is not there.
+// Where ppoll(2) takes nanoseconds. Elsewhere it takes milliseconds, or is not there.
 #[cfg(all(unix, not(target_vendor = "apple")))]
 mod poll;
 #[cfg(all(unix, not(target_vendor = "apple")))]

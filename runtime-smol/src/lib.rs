@@ -41,7 +41,7 @@
 //!
 //! Cells leave on a grid, and whoever watches the link sees how well it is kept.
 //!
-//! - [`Endpoint::bind`]: a thread of its own waits in `poll(2)`, at real-time priority (`SCHED_FIFO`) where the system
+//! - [`Endpoint::bind`]: a thread of its own waits in `ppoll(2)`, at real-time priority (`SCHED_FIFO`) where the system
 //!   permits. What the application computes does not move a slot. [`EndpointStats::pacing`] tells whether the priority
 //!   was granted, and if not, what to grant.
 //! - [`Endpoint::bind_with_loop`]: a future, [`Loop`], for the caller to spawn, since smol and async-std have no

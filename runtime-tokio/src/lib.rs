@@ -38,7 +38,7 @@
 //!
 //! Cells leave on a grid, and whoever watches the link sees how well it is kept.
 //!
-//! - [`Placement::OwnThread`], the default: a thread of its own waits in `poll(2)`, at real-time priority
+//! - [`Placement::OwnThread`], the default: a thread of its own waits in `ppoll(2)`, at real-time priority
 //!   (`SCHED_FIFO`) where the system permits. What the application computes does not move a slot.
 //!   [`EndpointStats::pacing`] tells whether the priority was granted, and if not, what to grant.
 //! - [`Placement::Runtime`]: a task of the current runtime. No thread is added, but a slot waits for whatever task has

@@ -167,7 +167,7 @@ impl Traffic {
     }
 
     /// For low-overhead traffic: the mean gap between cover cells of a session, and the bounds of the random delay a
-    /// payload cell gets. No effect on other traffic.
+    /// payload cell gets, which is never below a millisecond. No effect on other traffic.
     #[must_use]
     pub const fn with_cover(mut self, mean_gap: Duration, delay_min: Duration, delay_max: Duration) -> Self {
         if let Pattern::LowOverhead { .. } = self.pattern {

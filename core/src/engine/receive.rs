@@ -9,8 +9,8 @@ use crate::transmit::{DATAGRAM_LEN, Path};
 use crate::wire::cell::{self, Control};
 
 impl Engine {
-    /// Takes in a datagram, decrypting in place. Bounded work; junk is counted, never an error; nothing is ever sent
-    /// because of it but the answers of a handshake.
+    /// Takes in a datagram, decrypting in place. Bounded work; junk is counted, never an error; with protected
+    /// traffic nothing is sent because of it but the answers of a handshake.
     pub fn handle_datagram(&mut self, now: Instant, path: Path, datagram: &mut [u8]) {
         self.tick(now);
         let Ok(datagram) = <&mut [u8; DATAGRAM_LEN]>::try_from(datagram) else {

@@ -1,4 +1,4 @@
-//! Waiting in `poll(2)`, with nanosecond timeouts.
+//! Waiting in `ppoll(2)`, with nanosecond timeouts.
 
 use std::io::{self, Read, Write};
 use std::os::unix::net::UnixStream;

@@ -1,4 +1,4 @@
-//! Waiting where there is no `poll(2)` with nanosecond timeouts: on macOS and Windows.
+//! Waiting where there is no `ppoll(2)`: on macOS and Windows.
 
 use std::io;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! A simulation of one's own application: a shop and its customers on a network that loses a third of what it carries,
+//! A simulation of one's own application: a shop and its customers on a network that loses 30 % of what it carries,
 //! with a shop that crashes. Hundreds of runs a minute, each from one seed, and each the same when it is run again.
 //!
 //! The protocol delivers once and in order *within a session*. Across sessions the application has to see to it, and
