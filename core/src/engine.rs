@@ -161,7 +161,7 @@ impl Engine {
             own_keys: KnockKeys::new(identity.peer_id()),
             identity,
             random,
-            now,
+            now: now.min(Instant::LAST),
             wall,
             sessions: Slab::new(limits.sessions),
             work: Workspace::new(),
@@ -265,6 +265,8 @@ impl Engine {
             let Some(entry) = self.sessions.get_mut(slot) else { continue };
             entry.listed = false;
             let event = entry.next_event(SessionId { slot, generation });
+            // What was confirmed and not told took room.
+            self.note_room(slot);
             self.list(slot);
             self.retire(slot);
             if event.is_some() {
@@ -451,6 +453,16 @@ impl Engine {
         self.list(slot);
     }
 
+    /// A peer that is heard no more gets no more, whether or not the session was over for the application before: how long
+    /// cells go on to somebody who does not answer tells nothing of it.
+    fn fall_silent(&mut self, slot: u32) {
+        let now = self.now;
+        if let Some(link) = self.sessions.get_mut(slot).and_then(|entry| entry.link.as_deref_mut()) {
+            link.leaves = Some(now);
+            link.skip_farewell();
+        }
+    }
+
     /// Ends everything at once.
     fn drop_all(&mut self) {
         let sessions: Vec<_> = self.sessions.iter().map(|(slot, _)| slot).collect();
@@ -468,7 +480,8 @@ impl Engine {
 
     /// Tells a session that was refused room when there is some.
     pub(crate) fn note_room(&mut self, slot: u32) {
-        let room = self.sessions.get(slot).is_some_and(|entry| entry.want_write && self.has_room(entry, 0));
+        let room = |entry: &Entry| entry.want_write.is_some_and(|len| self.has_room(entry, len));
+        let room = self.sessions.get(slot).is_some_and(room);
         if room && let Some(entry) = self.sessions.get_mut(slot) {
             entry.set_writable();
             self.list(slot);
@@ -484,7 +497,8 @@ impl Engine {
         }
         let traffic = &self.config.traffic;
         let share = u64::from(1000 - traffic.dummy_permille);
-        let gap = self.scheduler.gap().saturating_mul(1000) / share;
+        let slots = entry.link.as_ref().map_or(1, |link| link.breaker.slots_per_cell());
+        let gap = self.scheduler.gap().saturating_mul(slots).saturating_mul(1000) / share;
         (entry.queue.waiting_cells() as u64).saturating_mul(gap) <= nanos(traffic.max_queue_latency)
     }
 

@@ -140,7 +140,8 @@ impl Session<'_> {
                 .map_or(SendError::PeerTakesNone, |max| SendError::TooLong { max }));
         }
         if !self.engine.has_room(self.entry(), message.len()) {
-            self.engine.entry_mut(self.id).want_write = true;
+            let refused = &mut self.engine.entry_mut(self.id).want_write;
+            *refused = Some(refused.map_or(message.len(), |len| len.min(message.len())));
             return Err(SendError::Full);
         }
         let now = self.engine.now();

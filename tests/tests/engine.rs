@@ -146,6 +146,30 @@ fn the_end_of_time_does_not_spin() {
 }
 
 #[test]
+fn an_engine_made_at_the_end_of_time_does_not_spin() {
+    let identity = Identity::from_secret(&SecretIdentity::generate(&Seed::new([1; 32])));
+    let end = Instant::from_nanos(u64::MAX);
+    let engine = |n| {
+        let config = config(Traffic::low_overhead_unprotected()).build().expect("sound");
+        Engine::new(&config, identity.clone(), &Seed::new([n; 32]), end, UnixTime(0)).expect("an engine")
+    };
+    let mut engines = [engine(2), engine(3)];
+    let peer = identity.peer_id();
+    engines[0].connect(end, address(1), &peer, ModePolicy::A).expect("room");
+    let mut bytes = [0; DATAGRAM_LEN];
+    for _ in 0..20 {
+        for n in 0..2 {
+            while engines[n].poll_transmit(TxBuf::new(&mut bytes).expect("room")).is_some() {
+                engines[1 - n].handle_datagram(end, address(n), &mut bytes);
+                engines[1 - n].run_inline(end);
+            }
+        }
+    }
+    assert_eq!(engines[1].metrics().sessions, 1);
+    engines.iter_mut().for_each(|engine| engine.handle_timeout(end));
+}
+
+#[test]
 fn a_replayed_finish_does_not_direct_a_session_to_another_address() {
     // An observer sends the initiator's Finish again in the name of a third address, before the session begins.
     let mut world = World::new([constant(2), constant(2), constant(2)]);
@@ -276,6 +300,58 @@ fn credit_given_back_is_told_without_waiting_for_cover() {
     world.deaf.clear();
     world.run(10_000);
     assert_eq!(world.received.len(), 40);
+}
+
+/// With room for nothing but a short message, who waits for room for a long one is not called again and again.
+#[test]
+fn room_that_is_too_small_is_not_offered() {
+    let limits = Limits { send_bytes: 8192, message: 8192, ..few() };
+    let mut world = World::new([constant(10).limits(limits), constant(10)]);
+    let id = world.connect(0, 1, ModePolicy::A);
+    world.run(2000);
+    world.send(0, id, &[1; 1000]);
+    world.send(0, id, &[2; 7000]);
+    let refused = world.engines[0].session(id).expect("open").send(&[3; 8000]);
+    assert_eq!(refused, Err(SendError::Full));
+    world.events.clear();
+    for _ in 0..2000 {
+        world.run(1);
+        let session = world.engines[0].session(id).expect("open");
+        let empty = session.stats().queued_bytes == 0;
+        let told = world.events.iter().filter(|(_, event)| *event == Event::Writable(id)).count();
+        assert_eq!(told, usize::from(empty), "{:?}", session.stats());
+        if empty {
+            return;
+        }
+    }
+    panic!("nothing was confirmed");
+}
+
+/// Cells go on to a peer that is gone for as long whether or not the application had closed before.
+#[test]
+fn a_peer_that_is_gone_does_not_show_that_the_session_was_over() {
+    let run = |closes: bool| {
+        let traffic = Traffic::constant(Duration::from_millis(10)).with_leave_boundary(Duration::from_secs(600));
+        let build = || config(traffic).limits(few()).idle_timeout(Duration::from_secs(20));
+        let mut world = World::new([build(), build()]);
+        let id = world.connect(0, 1, ModePolicy::A);
+        world.run(5000);
+        assert!(world.opened(1).is_some());
+        if closes {
+            world.engines[0].session(id).expect("open").close();
+        }
+        world.run(5000);
+        assert_eq!(world.closed(0).is_some(), closes);
+        // The peer's host dies.
+        for _ in 0..60_000 {
+            world.wire.clear();
+            world.run(1);
+        }
+        cells(&world)
+    };
+    let (closed, open) = (run(true), run(false));
+    assert!(open.last().is_some_and(|(at, _)| *at < Instant::from_nanos(40_000_000_000)), "it was idle for long");
+    assert!(closed == open);
 }
 
 /// Cells that leave engine 0: when, and where to.

@@ -89,7 +89,9 @@ impl Engine {
         }
 
         let idle = now - link.last_heard > self.config.idle_timeout || link.next_counter() + 1 >= COUNTER_END;
-        let abandoned = entry.closing.is_some_and(|since| now - since > self.config.closing_timeout());
+        // A handshake that is not over has a time limit of its own.
+        let abandoned =
+            entry.dial.is_none() && entry.closing.is_some_and(|since| now - since > self.config.closing_timeout());
         let closing = entry.ended.is_some() || entry.closing.is_some() && entry.queue.is_empty();
         let counter = link.next_counter();
         if closing && entry.dial.is_none() {
@@ -121,6 +123,7 @@ impl Engine {
 
         if idle {
             self.end_session(slot, CloseReason::Idle);
+            self.fall_silent(slot);
         } else if abandoned {
             self.end_session(slot, CloseReason::Local);
         }

@@ -30,8 +30,8 @@ pub(crate) struct Entry {
     pub(crate) closing: Option<Instant>,
     /// The session is over; told once the inbox has been emptied.
     pub(crate) ended: Option<CloseReason>,
-    /// `send` was refused for want of room.
-    pub(crate) want_write: bool,
+    /// The shortest message that `send` refused for want of room.
+    pub(crate) want_write: Option<usize>,
     opened: Option<Opened>,
     readable: bool,
     writable: bool,
@@ -68,7 +68,7 @@ impl Entry {
             readable: false,
             writable: false,
             path_changed: false,
-            want_write: false,
+            want_write: None,
             closing: None,
             ended: None,
             told: false,
@@ -104,7 +104,7 @@ impl Entry {
     }
 
     pub(crate) fn set_writable(&mut self) {
-        self.want_write = false;
+        self.want_write = None;
         self.writable = true;
     }
 

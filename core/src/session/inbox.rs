@@ -170,14 +170,16 @@ impl Inbox {
         let from = (usize::from(fragment.index) * DATA_LEN).min(len);
         let to = len.min(from + DATA_LEN);
         partial.buffer.bytes[from..to].copy_from_slice(&data[..to - from]);
-        if partial.missing > 0 {
-            return Ok(false);
+        let whole = partial.missing == 0;
+        let before = self.ready.len();
+        if whole {
+            self.complete(offset);
         }
-        Ok(self.complete(offset))
+        self.advance();
+        Ok(self.ready.len() > before)
     }
 
-    fn complete(&mut self, offset: usize) -> bool {
-        let before = self.ready.len();
+    fn complete(&mut self, offset: usize) {
         if let Entry::Partial(partial) = &mut self.entries[offset] {
             let buffer = core::mem::take(&mut partial.buffer);
             let (count, unordered) = (partial.count, partial.unordered);
@@ -186,6 +188,10 @@ impl Inbox {
                 self.ready.push_back(self.base + offset as u64);
             }
         }
+    }
+
+    /// Hands out the ordered messages whose turn has come: those before them have been handed out, or need not be.
+    fn advance(&mut self) {
         while let Some(entry) = self.entries.get((self.next_ordered - self.base) as usize) {
             match entry {
                 Entry::Whole { unordered: false, .. } => self.ready.push_back(self.next_ordered),
@@ -194,7 +200,6 @@ impl Inbox {
             }
             self.next_ordered += 1;
         }
-        self.ready.len() > before
     }
 
     /// The length of the next message.
@@ -248,6 +253,14 @@ mod tests {
         assert_eq!(inbox.insert(&unordered(0, 1), &BYTES), Ok(true));
         assert_eq!(inbox.waiting(), 3);
         assert_eq!(inbox.insert(&fragment(2, 0, 1), &BYTES), Ok(true));
+    }
+
+    #[test]
+    fn an_ordered_message_waits_no_longer_than_for_word_that_the_one_before_it_is_unordered() {
+        let mut inbox = inbox();
+        assert_eq!(inbox.insert(&fragment(1, 0, 1), &BYTES), Ok(false));
+        assert_eq!(inbox.insert(&Fragment { unordered: true, ..fragment(0, 0, 2) }, &BYTES), Ok(true));
+        assert_eq!(inbox.waiting(), 1);
     }
 
     #[test]
