@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from .attacks import Row
+from .attacks import TRAFFIC, Row, planted
 from .samples import Recording
 from .stats import holm
 
@@ -41,8 +41,10 @@ _REQUIRED = {
     ("power", "low-overhead", "count"): "easy",
     ("power", "low-overhead", "forest"): "easy",
     ("power", "shared", "gaps"): "found",
-    ("planted", "constant", "logistic"): "found",
+    ("planted", "protected", "logistic"): "found",
 }
+#: The planted leak that has to be found, by the traffic it is planted into.
+_LARGEST = {TRAFFIC[schedule]: f"planted {planted(schedule)[0][-1]}" for schedule in TRAFFIC}
 
 
 @dataclass(frozen=True)
@@ -69,10 +71,11 @@ def judge(rows: list[Row], level: float) -> Verdict:
     weak = []
     seen = set()
     for row in rows:
-        required = _REQUIRED.get((row.kind, row.traffic, row.method)) if row.attack.startswith("a:") else None
-        if required is None or (row.kind == "planted" and not row.attack.endswith("1000 µs")):
+        traffic = "protected" if row.traffic in _LARGEST else row.traffic
+        required = _REQUIRED.get((row.kind, traffic, row.method)) if row.attack.startswith("a:") else None
+        if required is None or (row.kind == "planted" and not row.attack.endswith(_LARGEST[row.traffic])):
             continue
-        seen.add((row.kind, row.traffic))
+        seen.add((row.kind, traffic))
         if row.p > level if required == "found" else row.value < _POWER:
             weak.append(f"{_name(row)}: {row.metric} {row.value:.3f}, p {row.p:.2g}")
     weak += [f"no {kind} check of {traffic} traffic" for kind, traffic in {key[:2] for key in _REQUIRED} - seen]
@@ -94,7 +97,7 @@ def line(row: Row) -> str:
 def text(rows: list[Row], verdict: Verdict) -> str:
     """What it comes to."""
     claims = sum(row.kind == "claim" for row in rows)
-    out = [f"{claims} attacks on constant-rate traffic, level {verdict.level} after Holm's correction"]
+    out = [f"{claims} attacks on protected traffic, level {verdict.level} after Holm's correction"]
     out += [f"FOUND: {name}" for name in verdict.found] or ["none tells anything from chance"]
     out += [f"TOO WEAK: {name}" for name in verdict.weak] or ["every power check succeeds"]
     return "\n".join(out)
