@@ -7,7 +7,7 @@ import sys
 import time
 from pathlib import Path
 
-from . import namespace, plan, profiles, report
+from . import docs, namespace, plan, profiles, report
 from .attacks import Effort, Row, everything
 from .capture import CaptureError, IncompleteError
 from .size import LONG, SHORT
@@ -37,7 +37,7 @@ def main() -> int:
     if arguments.docs:
         results = store.read("results.json")
         rows = [Row(**{name: row[name] for name in Row.__dataclass_fields__}) for row in results["rows"]]
-        report.write_docs(store.recordings(), rows, report.judge(rows, level), arguments.docs)
+        docs.write(arguments.profile, store.recordings(), rows, report.judge(rows, level), arguments.docs)
         return 0
     if not arguments.analyse:
         if arguments.short:
@@ -100,7 +100,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--directory", type=Path, help="where captures and results are kept, and found again")
     parser.add_argument("--programs", type=Path, default=_ROOT / "target/release", help=argparse.SUPPRESS)
     parser.add_argument(
-        "--docs", type=Path, metavar="DIRECTORY", help="run nothing, renew METADATA.md and its plots there"
+        "--docs", type=Path, metavar="DIRECTORY", help="run nothing, renew the profile's part of METADATA.md there, its page and its plots"
     )
     return parser.parse_args()
 

@@ -1,4 +1,4 @@
-"""Verdict and table. What counts as a finding was set before measuring; what finds a shared loop, on trial runs.
+"""The verdict. What counts as a finding was set before measuring; what finds a shared loop, on trial runs.
 
 *Claim.* All rows of kind `claim` are one family: Holm's correction, one-sided. The long version's level is that of a
 95 % interval's upper side, 0.025. The short version's is 0.0005, so that a false alarm is rarer than one in a thousand
@@ -13,12 +13,8 @@ has a delay of a millisecond that was added to what was captured, by the classif
 from __future__ import annotations
 
 import math
-import textwrap
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from .attacks import TRAFFIC, Row, planted
 from .samples import Recording
@@ -27,13 +23,6 @@ from .stats import holm
 LONG_LEVEL = 0.025
 SHORT_LEVEL = 0.0005
 _POWER = 0.95
-_BEGIN = "<!-- written by scripts/lab --docs: begin -->"
-_END = "<!-- written by scripts/lab --docs: end -->"
-_TITLES = {
-    "claim": "Constant rate: none of these may tell anything",
-    "power": "Where nothing is promised: idle or active has to be easy",
-    "planted": "Constant rate, with a delay added to the cells of active segments, or that carry messages",
-}
 #: What has to succeed, and how well, where it is tried.
 _REQUIRED = {
     ("power", "plain", "count"): "easy",
@@ -116,56 +105,3 @@ def as_json(recordings: list[Recording], rows: list[Row], verdict: Verdict) -> d
             for r in recordings
         ],
     }
-
-
-def write_docs(recordings: list[Recording], rows: list[Row], verdict: Verdict, directory: Path) -> None:
-    """The plots, and the facts and tables between the marks in METADATA.md."""
-    from . import plots  # matplotlib takes seconds to load, and nothing else needs it
-
-    plots.draw(recordings, rows, directory)
-    page = directory / "METADATA.md"
-    before, rest = page.read_text().split(_BEGIN)
-    _old, after = rest.split(_END)
-    page.write_text(f"{before}{_BEGIN}\n\n{facts(recordings)}\n\n{table(rows, verdict)}\n{_END}{after}")
-
-
-def facts(recordings: list[Recording]) -> str:
-    """What the table rests on."""
-    machine = [recording.block.machine for recording in recordings]
-    loads = [load for block in machine for load in block["load"]]
-    late = np.concatenate(
-        [r.trace(port).lateness for r in recordings for p in r.block.pairs if p.world == "pair" for port in p.ports]
-    )
-    median, most = np.percentile(late, (50, 99))
-    datagrams = sum(len(recording.records) for recording in recordings)
-    return textwrap.fill(
-        f"{len(recordings)} blocks of {machine[0]['seconds']:.0f} s with {machine[0]['processes']} to "
-        f"{machine[-1]['processes']} processes at once; {datagrams} datagrams. {machine[0]['processors']} processors, "
-        f"which others used as well: a load of {min(loads):.1f} to {max(loads):.1f}, of which the nodes took "
-        f"{np.mean([block['nodes'] for block in machine]):.2f} processors. As seen from outside, cells left "
-        f"{median:.0f} µs after their slot in the median and {most:.0f} µs at the 99th percentile.",
-        width=120,
-    )
-
-
-def table(rows: list[Row], verdict: Verdict) -> str:
-    """Markdown."""
-    out = []
-    for kind, title in _TITLES.items():
-        mine = [(number, row) for number, row in enumerate(rows) if row.kind == kind]
-        if not mine:
-            continue
-        out += [f"**{title}**", ""]
-        out += ["| Attack | Method | Value | Chance | 95 % interval | p | after Holm | Runs |"]
-        out += ["| --- | --- | --- | --- | --- | --- | --- | --- |"]
-        for number, row in mine:
-            interval = "" if math.isnan(row.low) else f"{row.low:.3f} to {row.high:.3f}"
-            chance = f"{row.chance:.3g}" if row.chance else ""
-            adjusted = f"{verdict.adjusted[number]:.2g}" if number in verdict.adjusted else ""
-            attack = row.attack if row.traffic == "constant" else f"{row.attack}, {row.traffic}"
-            out.append(
-                f"| {attack} | {row.method} | {row.metric} {row.value:.3f} | {chance} | {interval} | {row.p:.2g} "
-                f"| {adjusted} | {row.runs} |"
-            )
-        out.append("")
-    return "\n".join(out)
