@@ -23,7 +23,11 @@ def main() -> int:
     arguments = _arguments()
     try:
         size = profiles.sized(
-            SHORT if arguments.short else LONG, arguments.profile, arguments.slots, arguments.period, arguments.cells
+            SHORT if arguments.short else LONG,
+            arguments.profile,
+            slots=arguments.slots,
+            period=arguments.period,
+            cells=arguments.cells,
         )
     except profiles.ProfileError as error:
         raise SystemExit(f"scripts/lab: {error}") from None
@@ -88,7 +92,10 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--blocks", type=int, help="how many blocks of some seventy seconds (default: 20)")
     parser.add_argument("--seed", type=int, help="of the design; the long version's default is 1, the short one's new")
     parser.add_argument(
-        "--profile", default="balanced", choices=profiles.PROFILES, help="the nodes' traffic, as `b4ae --profile` names it"
+        "--profile",
+        default="balanced",
+        choices=profiles.PROFILES,
+        help="the nodes' traffic, as `b4ae --profile` names it",
     )
     parser.add_argument("--slots", type=int, help="slots a second (default: what the profile has)")
     parser.add_argument("--period", type=int, help="with burst: seconds from one group to the next (default: 1)")
@@ -100,7 +107,10 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--directory", type=Path, help="where captures and results are kept, and found again")
     parser.add_argument("--programs", type=Path, default=_ROOT / "target/release", help=argparse.SUPPRESS)
     parser.add_argument(
-        "--docs", type=Path, metavar="DIRECTORY", help="run nothing, renew the profile's part of METADATA.md there, its page and its plots"
+        "--docs",
+        type=Path,
+        metavar="DIRECTORY",
+        help="run nothing, renew the profile's part of METADATA.md there, its page and its plots",
     )
     return parser.parse_args()
 

@@ -285,7 +285,9 @@ def _single_cells(recordings: list[Recording], effort: Effort, *, short: bool) -
     methods = ("logistic",) if short else ("logistic", "boosting")
     yield from two_classes("claim", "d: message or cover", traffic, found, methods, effort)
     late = s.Values(found.x[:, 0], found.unit, found.units)
-    yield from distributions("claim", "d: message or cover", traffic, next(iter(s.quantities(recordings))), late, effort)
+    yield from distributions(
+        "claim", "d: message or cover", traffic, next(iter(s.quantities(recordings))), late, effort
+    )
     _, plants = planted(recordings[0].block.size.schedule)
     for plant in () if short else plants:
         name = f"d: message or cover, planted {plant}"

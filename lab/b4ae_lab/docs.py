@@ -1,4 +1,4 @@
-"""The pages with what was found: of each profile a page of its own with every row, and in METADATA.md what it comes to."""
+"""The pages with what was found: of each profile its own with every row, and in METADATA.md what it comes to."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ _TITLES = {
     "planted": "{}, with a leak planted into active segments, or into the cells that carry messages",
 }
 _SCHEDULES = {"constant": "Constant rate", "random": "Random gaps", "groups": "Groups"}
-#: Of a summary: what of the rows where nothing is promised is shown.
-_POWER = {"low-overhead": "forest", "plain": "forest", "shared": "gaps"}
+#: The one whose rows a summary shows where nothing is promised.
+_POWER = "forest"
 _COLUMNS = ["Attack", "Method", "Value", "Chance", "95 % interval", "p", "after Holm", "Runs"]
 
 
@@ -35,8 +35,8 @@ def write_pages(profile: str, about: str, rows: list[Row], verdict: Verdict, dir
     """The same without the plots, `about` being what the rows rest on."""
     own = directory / "metadata" / f"{profile}.md"
     own.parent.mkdir(exist_ok=True)
-    head = f"# Every attack on `{profile}`\n\nWritten by `scripts/lab --docs`; [METADATA.md](../METADATA.md) says what it means."
-    own.write_text(f"{head}\n\n{about}\n\n{table(rows, verdict)}")
+    whence = "Written by `scripts/lab --docs`; [METADATA.md](../METADATA.md) says what it means."
+    own.write_text(f"# Every attack on `{profile}`\n\n{whence}\n\n{about}\n\n{table(rows, verdict)}")
     page = directory / "METADATA.md"
     begin, end = marks(profile)
     before, rest = page.read_text().split(begin)
@@ -47,7 +47,8 @@ def write_pages(profile: str, about: str, rows: list[Row], verdict: Verdict, dir
 
 def marks(profile: str) -> tuple[str, str]:
     """Between which METADATA.md has what is written here about a profile."""
-    return tuple(f"<!-- written by scripts/lab --docs, {profile}: {word} -->" for word in ("begin", "end"))  # type: ignore[return-value]
+    mark = f"<!-- written by scripts/lab --docs, {profile}: "
+    return f"{mark}begin -->", f"{mark}end -->"
 
 
 def facts(recordings: list[Recording]) -> str:
@@ -76,8 +77,8 @@ def facts(recordings: list[Recording]) -> str:
         )
         median, most = np.percentile(late, (50, 99))
         text += (
-            f" As seen from outside, cells left {median:.0f} µs after their slot in the median and {most:.0f} µs at the "
-            "99th percentile."
+            f" As seen from outside, cells left {median:.0f} µs after their slot in the median and {most:.0f} µs at "
+            "the 99th percentile."
         )
     return textwrap.fill(text, width=120)
 
@@ -118,7 +119,7 @@ def summary(rows: list[Row], verdict: Verdict) -> str:
     out += ["", f"{total} rows; the smallest p after Holm's correction is {min(verdict.adjusted.values()):.2g}.", ""]
     out += _header(["What has to be found, or was planted", "Method", "Value", "95 % interval", "p"])
     for row in rows:
-        if row.kind == "planted" or (row.attack.startswith("a:") and _POWER.get(row.traffic) == row.method):
+        if row.kind == "planted" or (row.kind == "power" and row.attack.startswith("a:") and row.method == _POWER):
             attack = row.attack if row.traffic in _SCHEDULES else f"{row.attack}, {row.traffic}"
             out.append(_line([attack, row.method, _value(row), _interval(row), f"{row.p:.2g}"]))
     return "\n".join([*out, ""])

@@ -30,7 +30,11 @@ NAMES = [
 ]
 #: And where datagrams come in groups, these as well.
 GROUP_NAMES = [
-    *(f"{what} of groups {kind}" for what in ("count", "span", "first lateness") for kind in ("mean", "spread", "most")),
+    *(
+        f"{what} of groups {kind}"
+        for what in ("count", "span", "first lateness")
+        for kind in ("mean", "spread", "most")
+    ),
 ]
 
 
@@ -112,7 +116,8 @@ def group_numbers(times: Floats, period: float) -> NDArray[np.int64]:
     place = int(empty.argmax())
     # The middle of that time.
     begin = phases[place] + empty[place] / 2
-    return np.floor((times - begin) / period).astype(np.int64)
+    numbers: NDArray[np.int64] = np.floor((times - begin) / period).astype(np.int64)
+    return numbers
 
 
 def _since(times: Floats, others: Floats) -> Floats:

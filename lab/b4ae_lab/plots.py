@@ -111,7 +111,9 @@ def _sensitivity(rows: list[Row]) -> Figure:
 
 def _traces(recordings: list[Recording]) -> Figure:
     worlds = ("plain", "low-overhead", "pair")
-    protected = {"grid": "constant rate", "poisson": "random gaps", "burst": "groups"}[recordings[0].block.size.schedule]
+    protected = {"grid": "constant rate", "poisson": "random gaps", "burst": "groups"}[
+        recordings[0].block.size.schedule
+    ]
     names = {"plain": "plain forwarding", "low-overhead": "low-overhead profile", "pair": protected}
     figure, grid = plt.subplots(1, len(worlds), figsize=(8, 2.6), sharey=True)
     for axes, world in zip(grid, worlds, strict=True):

@@ -6,8 +6,9 @@ runs even with the power checks' own.
 
 *Power.* Where nothing is promised, in plain forwarding and the low-overhead profile, counting datagrams has to tell
 idle from active with an AUC of at least 0.95, and in the long version the forest has to as well. A loop that shares its
-thread with an application that computes has to be found out by the gaps that it leaves, at the level of the claims; so
-has a delay of a millisecond that was added to what was captured, by the classifier that is to find nothing without it.
+thread with an application that computes has to be found out by the gaps that it leaves, or in the long version by the
+forest, at the level of the claims; so has a leak that was added to what was captured, by the classifier that is to find
+nothing without it: a millisecond of delay, or at random times, where that is nothing, every second cell missing.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ _REQUIRED = {
     ("power", "low-overhead", "count"): "easy",
     ("power", "low-overhead", "forest"): "easy",
     ("power", "shared", "gaps"): "found",
+    ("power", "shared", "forest"): "found",
     ("planted", "protected", "logistic"): "found",
 }
 #: The planted leak that has to be found, by the traffic it is planted into.
@@ -59,18 +61,28 @@ def judge(rows: list[Row], level: float) -> Verdict:
     found = [_name(rows[number]) for number in claims if adjusted[number] <= level]
     weak = []
     seen = set()
+    # One way to find it is enough.
+    sought: dict[tuple[str, str], list[Row]] = {}
     for row in rows:
         traffic = "protected" if row.traffic in _LARGEST else row.traffic
         required = _REQUIRED.get((row.kind, traffic, row.method)) if row.attack.startswith("a:") else None
         if required is None or (row.kind == "planted" and not row.attack.endswith(_LARGEST[row.traffic])):
             continue
         seen.add((row.kind, traffic))
-        if row.p > level if required == "found" else row.value < _POWER:
-            weak.append(f"{_name(row)}: {row.metric} {row.value:.3f}, p {row.p:.2g}")
+        if required == "found":
+            sought.setdefault((row.kind, traffic), []).append(row)
+        elif row.value < _POWER:
+            weak.append(_missed(row))
+    best = [min(those, key=lambda row: row.p) for those in sought.values()]
+    weak += [_missed(row) for row in best if row.p > level]
     weak += [f"no {kind} check of {traffic} traffic" for kind, traffic in {key[:2] for key in _REQUIRED} - seen]
     if not claims:
         weak.append("no attack was made")
     return Verdict(level, adjusted, found, weak)
+
+
+def _missed(row: Row) -> str:
+    return f"{_name(row)}: {row.metric} {row.value:.3f}, p {row.p:.2g}"
 
 
 def _name(row: Row) -> str:

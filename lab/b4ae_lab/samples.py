@@ -265,7 +265,7 @@ def _whole_groups(here: Trace, low: int, high: int) -> tuple[int, int]:
     """Less of a span, so that each group is in it or not: a group's first cells are not like its last ones."""
     groups = here.groups
     if groups is not None:
-        while low < high and 0 < low and groups[low - 1] == groups[low]:
+        while low < high and low > 0 and groups[low - 1] == groups[low]:
             low += 1
         while low < high < len(groups) and groups[high - 1] == groups[high]:
             high -= 1
