@@ -16,6 +16,9 @@ _LAGS = (1, 2, 3, 5, 10, 20)
 _SCALES = (0.02, 0.1, 0.5)
 _LIMITS = (30, 100, 300, 1000)
 _DRIFT_PIECES = 16
+#: Into how many parts an interval is cut to see where its slots are, and how far before that a cell may seem to leave.
+_PHASES = 100
+_EARLY = 0.1
 
 _MOMENTS = ["mean", "spread", "least", "most", *(f"{percent}%" for percent in _PERCENTILES)]
 #: What the features of one direction are called, in order.
@@ -95,6 +98,8 @@ def trace(records: NDArray[np.void], start: int, spacing: float | None, period: 
     """The trace of these records, `start` being in nanoseconds since 1970, `spacing` the grid's and `period` that of
     groups, in seconds, if there are any.
     """
+    # Handshakes are on no grid, and where cells are rare they are enough to bend its estimate.
+    records = records[records["time"] >= start]
     times = (records["time"] - start) * 1e-9
     return Trace(
         times,
@@ -134,8 +139,7 @@ def lateness(times: Floats, interval: float) -> Floats:
     """
     if len(times) < 2 * _DRIFT_PIECES:
         return np.zeros(len(times))
-    phase = np.angle(np.mean(np.exp(2j * np.pi * times / interval))) / (2 * np.pi) * interval
-    late = _wrap(times - phase, interval)
+    late = _wrap(times - _phase(times, interval), interval)
     pieces = np.array_split(np.arange(len(times)), _DRIFT_PIECES)
     middle = np.array([times[piece].mean() for piece in pieces])
     early = np.array([np.percentile(late[piece], 10) for piece in pieces])
@@ -143,8 +147,18 @@ def lateness(times: Floats, interval: float) -> Floats:
     return _wrap(late - slope * times - offset, interval)
 
 
+def _phase(times: Floats, interval: float) -> float:
+    """Where within an interval most times are."""
+    bins = np.bincount((times / interval % 1.0 * _PHASES).astype(int) % _PHASES, minlength=_PHASES)
+    near = _PHASES // 20
+    around = sum(np.roll(bins, by) * (near - abs(by)) for by in range(1 - near, near))
+    return (float(np.argmax(around)) + 0.5) / _PHASES * interval
+
+
 def _wrap(values: Floats, interval: float) -> Floats:
-    return (values + interval / 2) % interval - interval / 2
+    """Within an interval, of which little is before zero: a cell is late by anything up to the next slot, and early never."""
+    early = interval * _EARLY
+    return (values + early) % interval - early
 
 
 def window(here: Trace, there: Trace, length: float) -> Floats:

@@ -116,6 +116,24 @@ class Times(unittest.TestCase):
             found = trace(size, phase + slots * (1 + 2e-6) + late).lateness
             self.assertLess(np.std(found - late * 1e6), 3.0)
 
+    def test_cells_that_are_late_by_most_of_an_interval_bend_nothing(self) -> None:
+        # Each group's third, as if the machine were busy then, at a time that is not quite the same every second.
+        slots = np.add.outer(np.arange(68.0), np.arange(4) * 0.01)
+        late = np.zeros_like(slots)
+        late[:, 2] = 0.0067 - 20e-6 * np.arange(68)
+        for phase in (0.0, 0.0049, 0.0051, 0.0099):
+            found = trace(sizes()["burst"], (phase + slots + late).ravel()).lateness
+            self.assertLess(np.abs(found - late.ravel() * 1e6).max(), 1.0)
+
+    def test_a_handshake_bends_nothing(self) -> None:
+        size = sizes()["burst"]
+        block = plan.draw(1, 0, size)
+        times = departures(np.random.default_rng(11), size, 68.0)
+        block.start = 30 * 10**9
+        handshake = np.array([21.1234, 22.3451, 22.3452, 25.6789])
+        with_it = recording(size, {1: np.concatenate([handshake, times + 30])}, block).trace(1)
+        np.testing.assert_allclose(with_it.lateness, trace(size, times).lateness, atol=0.01)
+
     def test_groups_are_found_whatever_their_phase_and_length(self) -> None:
         rng = np.random.default_rng(2)
         for phase in (0.0, 0.3, 0.999):
