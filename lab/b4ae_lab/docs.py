@@ -20,6 +20,12 @@ _TITLES = {
 _SCHEDULES = {"constant": "Constant rate", "random": "Random gaps", "groups": "Groups"}
 #: The one whose rows a summary shows where nothing is promised.
 _POWER = "forest"
+_PICTURES = {
+    "attacks": "AUC of each attack with its interval",
+    "lateness": "Lateness of cells in idle and in active segments",
+    "sensitivity": "AUC by the size of a planted delay",
+    "traces": "Datagrams of five behaviours in plain forwarding, the low-overhead profile and this one",
+}
 _COLUMNS = ["Attack", "Method", "Value", "Chance", "95 % interval", "p", "after Holm", "Runs"]
 
 
@@ -36,7 +42,14 @@ def write_pages(profile: str, about: str, rows: list[Row], verdict: Verdict, dir
     own = directory / "metadata" / f"{profile}.md"
     own.parent.mkdir(exist_ok=True)
     whence = "Written by `scripts/lab --docs`; [METADATA.md](../METADATA.md) says what it means."
-    own.write_text(f"# Every attack on `{profile}`\n\n{whence}\n\n{about}\n\n{table(rows, verdict)}")
+    pictures = [f"{profile}-{what}.svg" for what in _PICTURES]
+    shown = [
+        f"\n![{text}]({name})\n"
+        for text, name in zip(_PICTURES.values(), pictures, strict=True)
+        if (own.parent / name).exists()
+    ]
+    parts = [f"# Every attack on `{profile}`\n", whence, f"\n{about}\n", table(rows, verdict).rstrip(), "".join(shown)]
+    own.write_text("\n".join(parts))
     page = directory / "METADATA.md"
     begin, end = marks(profile)
     before, rest = page.read_text().split(begin)
@@ -118,7 +131,7 @@ def summary(rows: list[Row], verdict: Verdict) -> str:
     total = sum(len(numbers) for numbers in claims.values())
     out += ["", f"{total} rows; the smallest p after Holm's correction is {min(verdict.adjusted.values()):.2g}.", ""]
     out += _header(["What has to be found, or was planted", "Method", "Value", "95 % interval", "p"])
-    for row in rows:
+    for row in sorted(rows, key=lambda row: row.kind == "planted"):
         if row.kind == "planted" or (row.kind == "power" and row.attack.startswith("a:") and row.method == _POWER):
             attack = row.attack if row.traffic in _SCHEDULES else f"{row.attack}, {row.traffic}"
             out.append(_line([attack, row.method, _value(row), _interval(row), f"{row.p:.2g}"]))

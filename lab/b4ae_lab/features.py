@@ -156,7 +156,7 @@ def _phase(times: Floats, interval: float) -> float:
 
 
 def _wrap(values: Floats, interval: float) -> Floats:
-    """Within an interval, of which little is before zero: a cell is late by anything up to the next slot, and early never."""
+    """Within an interval, little of it before zero: a cell is late by up to an interval, and never early."""
     early = interval * _EARLY
     return (values + early) % interval - early
 

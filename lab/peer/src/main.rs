@@ -255,7 +255,7 @@ mod tests {
         for pattern in ["constant", "poisson", "burst"] {
             for more in [&[][..], &["--rate", "1", "--period", "600", "--cells", "128"]] {
                 let args = [&["b4ae-lab-peer", "--listen", "127.0.0.1:0", "--traffic", pattern], more].concat();
-                Args::parse_from(args).endpoint().unwrap();
+                assert!(Args::parse_from(&args).endpoint().is_ok(), "{args:?}");
             }
         }
     }
