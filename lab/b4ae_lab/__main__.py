@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import sys
 import time
 from pathlib import Path
 
-from . import namespace, plan, report
+from . import docs, namespace, plan, profiles, report
 from .attacks import Effort, Row, everything
 from .capture import CaptureError, IncompleteError
 from .size import LONG, SHORT
@@ -22,8 +21,16 @@ _ROOT = Path(__file__).resolve().parents[2]
 def main() -> int:
     """Runs what is missing, attacks all of it, and tells what was found."""
     arguments = _arguments()
-    size = SHORT if arguments.short else LONG
-    size = dataclasses.replace(size, rate=arguments.slots)
+    try:
+        size = profiles.sized(
+            SHORT if arguments.short else LONG,
+            arguments.profile,
+            slots=arguments.slots,
+            period=arguments.period,
+            cells=arguments.cells,
+        )
+    except profiles.ProfileError as error:
+        raise SystemExit(f"scripts/lab: {error}") from None
     blocks = arguments.blocks or (3 if arguments.short else 20)
     effort = Effort(permutations=100_000) if arguments.short else Effort(permutations=20_000)
     level = report.SHORT_LEVEL if arguments.short else report.LONG_LEVEL
@@ -34,7 +41,7 @@ def main() -> int:
     if arguments.docs:
         results = store.read("results.json")
         rows = [Row(**{name: row[name] for name in Row.__dataclass_fields__}) for row in results["rows"]]
-        report.write_docs(store.recordings(), rows, report.judge(rows, level), arguments.docs)
+        docs.write(arguments.profile, store.recordings(), rows, report.judge(rows, level), arguments.docs)
         return 0
     if not arguments.analyse:
         if arguments.short:
@@ -42,7 +49,7 @@ def main() -> int:
                 old.unlink()
         namespace.enter()
         store.agree(seed, arguments.profile, size)
-        programs = Programs(arguments.programs, ("--profile", arguments.profile), not arguments.normal_priority)
+        programs = Programs(arguments.programs, arguments.profile, size, not arguments.normal_priority)
         for number in range(blocks):
             if not store.has(number):
                 _run(programs, plan.draw(seed, number, size), store)
@@ -84,8 +91,15 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--short", action="store_true", help="two or three minutes, for continuous integration")
     parser.add_argument("--blocks", type=int, help="how many blocks of some seventy seconds (default: 20)")
     parser.add_argument("--seed", type=int, help="of the design; the long version's default is 1, the short one's new")
-    parser.add_argument("--profile", default="balanced", help="the nodes' traffic, as `b4ae --profile` names it")
-    parser.add_argument("--slots", type=int, default=100, help="slots a second of that profile (default: 100)")
+    parser.add_argument(
+        "--profile",
+        default="balanced",
+        choices=profiles.PROFILES,
+        help="the nodes' traffic, as `b4ae --profile` names it",
+    )
+    parser.add_argument("--slots", type=int, help="slots a second (default: what the profile has)")
+    parser.add_argument("--period", type=int, help="with burst: seconds from one group to the next (default: 1)")
+    parser.add_argument("--cells", type=int, help="with burst: cells in a group (default: 4)")
     parser.add_argument(
         "--normal-priority", action="store_true", help="keep real-time priority from the nodes, as most users have to"
     )
@@ -93,7 +107,10 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--directory", type=Path, help="where captures and results are kept, and found again")
     parser.add_argument("--programs", type=Path, default=_ROOT / "target/release", help=argparse.SUPPRESS)
     parser.add_argument(
-        "--docs", type=Path, metavar="DIRECTORY", help="run nothing, renew METADATA.md and its plots there"
+        "--docs",
+        type=Path,
+        metavar="DIRECTORY",
+        help="run nothing, renew the profile's part of METADATA.md there, its page and its plots",
     )
     return parser.parse_args()
 

@@ -125,8 +125,9 @@ def two_classes(
         return
     for method in methods:
         if method in RULES:
-            column = NAMES.index(RULES[method])
-            score = samples.x[:, column] + samples.x[:, column + len(NAMES)]
+            # Both directions' features, and the same as compared with the rest of the run.
+            column, direction = NAMES.index(RULES[method]), samples.x.shape[1] // 4
+            score = samples.x[:, column] + samples.x[:, column + direction]
             index = np.arange(len(score))
             yield _auc((kind, attack, traffic, method), samples, score, index, np.zeros(len(score), int), effort)
             continue
@@ -210,56 +211,87 @@ def distributions(
         )  # fmt: skip
 
 
+#: What schedules are called in the table.
+TRAFFIC = {"grid": "constant", "poisson": "random", "burst": "groups"}
+#: The delays planted into segments and into single cells, in microseconds. The largest has to be found on a grid.
+_DELAYS, _CELL_DELAYS = (2.0, 5.0, 20.0, 100.0, 1000.0), (1.0, 5.0, 20.0, 100.0)
+#: At random times no delay is much beside the gaps; what would show there is cells that are missing.
+_RANDOM_DELAYS, _RANDOM_CELL_DELAYS = (1000.0, 20_000.0), (1000.0, 20_000.0)
+_MISSING = (0.05, 0.1, 0.2, 0.5)
+
+
+def planted(schedule: str) -> tuple[list[s.Plant], list[s.Plant]]:
+    """What is planted into segments, and into single cells. The last of the first list has to be found."""
+    if schedule == "poisson":
+        segments = [s.Plant(delay=delay) for delay in _RANDOM_DELAYS] + [s.Plant(missing=share) for share in _MISSING]
+        return segments, [s.Plant(delay=delay) for delay in _RANDOM_CELL_DELAYS]
+    return [s.Plant(delay=delay) for delay in _DELAYS], [s.Plant(delay=delay) for delay in _CELL_DELAYS]
+
+
 def everything(recordings: list[Recording], effort: Effort, *, short: bool) -> Iterator[Row]:
     """Every attack on every traffic there is a recording of."""
+    if not recordings:
+        return
     yield from _idle_or_active(recordings, effort, short=short)
     yield from _single_cells(recordings, effort, short=short)
     if not short:
+        traffic = _traffic(recordings)
         many = ("logistic", "forest", "boosting")
         clients = s.clients(recordings)
-        yield from two_classes("claim", "c: which of 8 sessions", "constant", clients, many, effort)
-        yield from first_of_many("claim", "c: which of 8 sessions", "constant", clients, "forest", effort)
-        yield from two_classes("claim", "e: insider, anyone active", "constant", s.insider(recordings), many, effort)
+        yield from two_classes("claim", "c: which of 8 sessions", traffic, clients, many, effort)
+        yield from first_of_many("claim", "c: which of 8 sessions", traffic, clients, "forest", effort)
+        yield from two_classes("claim", "e: insider, anyone active", traffic, s.insider(recordings), many, effort)
         for world in ("drop", "delay", "reorder", "hold"):
             found = s.behaviours(recordings, world)
             if found is not None:
                 name = f"f: idle or active under {world}"
-                yield from two_classes("claim", name, "constant", s.active(found), (*RULES, *many), effort)
+                yield from two_classes("claim", name, traffic, s.active(found), (*RULES, *many), effort)
     yield from _power(recordings, effort, short=short)
 
 
+def _traffic(recordings: list[Recording]) -> str:
+    return TRAFFIC[recordings[0].block.size.schedule]
+
+
 def _idle_or_active(recordings: list[Recording], effort: Effort, *, short: bool) -> Iterator[Row]:
+    traffic, size = _traffic(recordings), recordings[0].block.size
     whole = s.behaviours(recordings, "pair")
     if whole is not None:
         methods = ("logistic", "forest") if short else ("logistic", "forest", "boosting")
-        yield from two_classes("claim", "a: idle or active", "constant", s.active(whole), (*RULES, *methods), effort)
-        yield from five_classes("claim", "constant", whole, methods[:2], effort)
+        yield from two_classes("claim", "a: idle or active", traffic, s.active(whole), (*RULES, *methods), effort)
+        yield from five_classes("claim", traffic, whole, methods[:2], effort)
     if not short:
-        parts = s.behaviours(recordings, "pair", scale=1.0)
+        seconds = size.short_window()
+        parts = s.behaviours(recordings, "pair", scale=seconds)
         if parts is not None:
-            name = "a: idle or active, in 1 s"
-            yield from two_classes("claim", name, "constant", s.active(parts), ("logistic", "boosting"), effort)
-    for name in s.QUANTITIES:
-        values = s.quantity(recordings, "pair", name)
-        yield from distributions("claim", "a: idle or active", "constant", name, values, effort)
-    for shift in (1000.0,) if short else (2.0, 5.0, 20.0, 100.0, 1000.0):
-        planted = s.behaviours(recordings, "pair", shift=shift)
-        if planted is not None:
-            name = f"a: idle or active, planted {shift:.0f} µs"
-            yield from two_classes("planted", name, "constant", s.active(planted), ("logistic",), effort)
+            name = f"a: idle or active, in {seconds:.0f} s"
+            yield from two_classes("claim", name, traffic, s.active(parts), ("logistic", "boosting"), effort)
+    for name, quantity in s.quantities(recordings).items():
+        values = s.quantity(recordings, "pair", quantity)
+        yield from distributions("claim", "a: idle or active", traffic, name, values, effort)
+    plants, _ = planted(size.schedule)
+    for plant in plants[-1:] if short else plants:
+        leaking = s.behaviours(recordings, "pair", plant=plant)
+        if leaking is not None:
+            name = f"a: idle or active, planted {plant}"
+            yield from two_classes("planted", name, traffic, s.active(leaking), ("logistic",), effort)
 
 
 def _single_cells(recordings: list[Recording], effort: Effort, *, short: bool) -> Iterator[Row]:
     found = s.cells(recordings)
     if found is None:
         return
+    traffic = _traffic(recordings)
     methods = ("logistic",) if short else ("logistic", "boosting")
-    yield from two_classes("claim", "d: message or cover", "constant", found, methods, effort)
+    yield from two_classes("claim", "d: message or cover", traffic, found, methods, effort)
     late = s.Values(found.x[:, 0], found.unit, found.units)
-    yield from distributions("claim", "d: message or cover", "constant", "lateness", late, effort)
-    for shift in () if short else (1.0, 5.0, 20.0, 100.0):
-        name = f"d: message or cover, planted {shift:.0f} µs"
-        yield from two_classes("planted", name, "constant", s.cells(recordings, shift), ("logistic",), effort)
+    yield from distributions(
+        "claim", "d: message or cover", traffic, next(iter(s.quantities(recordings))), late, effort
+    )
+    _, plants = planted(recordings[0].block.size.schedule)
+    for plant in () if short else plants:
+        name = f"d: message or cover, planted {plant}"
+        yield from two_classes("planted", name, traffic, s.cells(recordings, plant), ("logistic",), effort)
 
 
 def _power(recordings: list[Recording], effort: Effort, *, short: bool) -> Iterator[Row]:

@@ -16,6 +16,8 @@ BEHAVIOURS = ("idle", "chat", "bulk", "bursts", "request")
 
 #: The share of a segment in which something is said. What is queued by then has left when the segment is over.
 _SPOKEN = 0.8
+#: Bytes.
+_LONGEST_ANSWER = 16_000
 
 
 class Clock:
@@ -44,6 +46,7 @@ class Actor:
         here.on_message = self._on_answer
         there.on_message = self._on_request
         self._asking_until = 0.0
+        self._longest_answer = _LONGEST_ANSWER
 
     def perform(self, behaviour: str, start: float, size: Size) -> None:
         """Behaves for a segment from `start` on."""
@@ -75,11 +78,12 @@ class Actor:
         times = 3
         for number in range(times):
             when = start + 0.1 + (number + self._rng.random() * 0.7) * (until - start) / times
-            for _ in range(self._rng.randint(size.room // 30, size.room // 15)):
+            for _ in range(self._rng.randint(max(2, size.room // 30), max(4, size.room // 15))):
                 self._say(when, self._here, self._rng.randint(50, 1000))
 
-    def _request(self, start: float, until: float, _size: Size) -> None:
-        """Questions, each after the answer to the one before; answers of some cells."""
+    def _request(self, start: float, until: float, size: Size) -> None:
+        """Questions, each after the answer to the one before; answers of some cells, fewer where slots are rare."""
+        self._longest_answer = min(_LONGEST_ANSWER, size.room * 1024 // 8)
 
         def begin() -> None:
             self._asking_until = until
@@ -89,7 +93,7 @@ class Actor:
 
     def _on_request(self, asks: bool) -> None:
         if asks:
-            self._there.say(self._rng.randint(1000, 16_000))
+            self._there.say(self._rng.randint(1000, self._longest_answer))
 
     def _on_answer(self, _asks: bool) -> None:
         again = time.monotonic() + self._rng.uniform(0.05, 0.3)

@@ -120,13 +120,14 @@ def draw(seed: int, number: int, size: Size) -> Block:
         rng.shuffle(active)
         servers.append(Server(active, size.clients, rng.getrandbits(32)))
     length = size.pitch * len(segments)
-    cells = [Cells(rng.getrandbits(32), _windows(rng, length, size.rate)) for _ in range(size.cells)]
+    cells = [Cells(rng.getrandbits(32), _windows(rng, length, size)) for _ in range(size.cells)]
     return Block(number, size, pairs, servers, cells)
 
 
-def _windows(rng: random.Random, length: float, rate: int) -> list[tuple[float, int]]:
-    """Windows of a second, half of them full, in random order: when each begins, and how many cells are said in it."""
-    count = int(length) // 2 * 2
+def _windows(rng: random.Random, length: float, size: Size) -> list[tuple[float, int]]:
+    """Windows, half of them full, in random order: when each begins, and how many cells are said in it."""
+    seconds, cells = size.filling
+    count = int(length / seconds) // 2 * 2
     full = [0, 1] * (count // 2)
     rng.shuffle(full)
-    return [(float(second), rate * 9 // 10 * is_full) for second, is_full in enumerate(full)]
+    return [(number * seconds, cells * is_full) for number, is_full in enumerate(full)]

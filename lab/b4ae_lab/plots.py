@@ -1,4 +1,4 @@
-"""Pictures for docs/METADATA.md, as SVG."""
+"""Pictures for docs/METADATA.md and the pages beside it, as SVG."""
 
 from __future__ import annotations
 
@@ -24,12 +24,14 @@ _UNPLANTED = {"a": "a: idle or active", "d": "d: message or cover"}
 _BLUE, _ORANGE, _GREY = "#1f6fb2", "#d9730d", "#8a8a8a"
 
 
-def draw(recordings: list[Recording], rows: list[Row], directory: Path) -> None:
-    """All pictures."""
-    _save(_forest(rows), directory / "metadata-attacks.svg")
-    _save(_lateness(recordings), directory / "metadata-lateness.svg")
-    _save(_sensitivity(rows), directory / "metadata-sensitivity.svg")
-    _save(_traces(recordings), directory / "metadata-traces.svg")
+def draw(recordings: list[Recording], rows: list[Row], directory: Path, profile: str) -> None:
+    """All pictures; at random times nothing is late."""
+    directory.mkdir(exist_ok=True)
+    _save(_forest(rows), directory / f"{profile}-attacks.svg")
+    _save(_traces(recordings), directory / f"{profile}-traces.svg")
+    if recordings[0].block.size.spacing is not None:
+        _save(_lateness(recordings), directory / f"{profile}-lateness.svg")
+        _save(_sensitivity(rows), directory / f"{profile}-sensitivity.svg")
 
 
 def _save(figure: Figure, path: Path) -> None:
@@ -109,7 +111,10 @@ def _sensitivity(rows: list[Row]) -> Figure:
 
 def _traces(recordings: list[Recording]) -> Figure:
     worlds = ("plain", "low-overhead", "pair")
-    names = {"plain": "plain forwarding", "low-overhead": "low-overhead profile", "pair": "constant rate"}
+    protected = {"grid": "constant rate", "poisson": "random gaps", "burst": "groups"}[
+        recordings[0].block.size.schedule
+    ]
+    names = {"plain": "plain forwarding", "low-overhead": "low-overhead profile", "pair": protected}
     figure, grid = plt.subplots(1, len(worlds), figsize=(8, 2.6), sharey=True)
     for axes, world in zip(grid, worlds, strict=True):
         recording, pair = next((r, p) for r in recordings for p in r.block.pairs if p.world == world)

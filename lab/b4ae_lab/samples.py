@@ -16,9 +16,13 @@ from .stats import Ints, Units
 
 #: What the behaviours need to begin: a message waits for its slot.
 _SETTLE = 0.05
-#: A full window's first and last cells may be cover, and an empty one's first ones may not.
+#: What is handed over may miss the cells that leave next, and so long after the last of it some may be sent again, in
+#: seconds; of random gaps, at least so many of the mean, since a gap that must have ended by then is not like others.
 _EDGE = 0.03
 _SPILL = 0.25
+_SPILL_GAPS = 8
+#: Cells.
+_LARGEST_BUCKET = 16
 
 
 @dataclass(frozen=True)
@@ -33,12 +37,20 @@ class Recording:
         mine = self.records["source"] == source
         if destination is not None:
             mine &= self.records["destination"] == destination
-        return features.trace(self.records[mine], self.block.start, 1 / self.block.size.rate)
+        return features.trace(self.records[mine], self.block.start, self.block.size.spacing, self.block.size.period)
+
+    def both(self, port: int, other: int, *, server: bool = False) -> tuple[Trace, Trace]:
+        """What left one port and what left the other, for the first alone if the other is a server's."""
+        here, there = self.trace(port), self.trace(other, port if server else None)
+        return here.after(there), there.after(here)
 
     def segment(self, number: int) -> tuple[float, float]:
-        """Begin and end of a segment, in seconds since the block's start."""
+        """Begin and end of a segment, in seconds since the block's start: of groups, as many in each."""
         size = self.block.size
-        return number * size.pitch + _SETTLE, number * size.pitch + size.segment
+        start = number * size.pitch + _SETTLE
+        if size.period:
+            return start, start + size.segment // size.period * size.period
+        return start, number * size.pitch + size.segment
 
 
 @dataclass(frozen=True)
@@ -101,19 +113,38 @@ def _chunk(recordings: list[Recording], run: int, recording: Recording) -> int:
     return recording.block.number if len(recordings) >= 5 else run
 
 
+@dataclass(frozen=True)
+class Plant:
+    """A leak of known size: so many microseconds of delay, or the share of cells that are missing."""
+
+    delay: float = 0.0
+    missing: float = 0.0
+
+    def __str__(self) -> str:
+        return f"{self.missing * 100:.0f} % missing" if self.missing else f"{self.delay:.0f} µs"
+
+    def into(self, here: Trace, there: Trace, windows: list[tuple[float, float]], run: int) -> tuple[Trace, Trace]:
+        """What would be seen of both ends if the first one leaked in these windows."""
+        if self.delay:
+            here = here.shifted(windows, self.delay)
+        if self.missing:
+            here = here.thinned(windows, self.missing, np.random.default_rng(run))
+        return here.after(there), there.after(here)
+
+
 def behaviours(
-    recordings: list[Recording], world: str, scale: float | None = None, shift: float = 0.0
+    recordings: list[Recording], world: str, scale: float | None = None, plant: Plant | None = None
 ) -> Samples | None:
-    """Labels are indices into `BEHAVIOURS`. `scale` cuts segments into windows of so many seconds. `shift` delays
-    what leaves in active segments by so many microseconds.
+    """Labels are indices into `BEHAVIOURS`. `scale` cuts segments into windows of so many seconds. Active segments leak
+    what is planted.
     """
     collector = _Collector()
     for run, recording, pair in _pairs(recordings, world):
-        here, there = (recording.trace(port) for port in pair.ports)
+        here, there = recording.both(*pair.ports)
         segments = [recording.segment(number) for number in range(recording.block.segments)]
-        if shift:
+        if plant:
             active = [s for s, label in zip(segments, pair.labels, strict=True) if label != "idle"]
-            here = here.shifted(active, shift)
+            here, there = plant.into(here, there, active, run)
         vectors = []
         for number, (start, end) in enumerate(segments):
             length = scale or end - start
@@ -131,12 +162,19 @@ def active(samples: Samples) -> Samples:
     return Samples(samples.x, samples.unit, samples.run, samples.chunk, Units(labels, samples.units.strata))
 
 
-#: What can be compared without a classifier: a name, and how to get values and times from both directions.
-QUANTITIES: dict[str, Callable[[Trace, Trace], Floats]] = {
-    "lateness": lambda here, _: here.lateness,
-    "gaps": lambda here, _: np.diff(here.times) * 1e6,
-    "lateness of the answers": lambda _, there: there.lateness,
-}
+#: What can be compared without a classifier, and how to get its values from both directions.
+Quantity = Callable[[Trace, Trace], Floats]
+
+
+def quantities(recordings: list[Recording]) -> dict[str, Quantity]:
+    """All there are, by name."""
+    grid = all(recording.block.size.spacing is not None for recording in recordings)
+    name = "lateness" if grid else "time since the last arrival"
+    return {
+        name: lambda here, _: here.lateness,
+        "gaps": lambda here, _: np.diff(here.times) * 1e6,
+        f"{name} of the answers" if grid else f"{name}, of the answers": lambda _, there: there.lateness,
+    }
 
 
 @dataclass(frozen=True)
@@ -148,14 +186,14 @@ class Values:
     units: Units
 
 
-def quantity(recordings: list[Recording], world: str, name: str) -> Values | None:
+def quantity(recordings: list[Recording], world: str, of: Quantity) -> Values | None:
     """Every datagram's value of a quantity, labelled idle or active."""
     values, unit, labels = [], [], []
     for run, recording, pair in _pairs(recordings, world):
-        here, there = (recording.trace(port) for port in pair.ports)
+        here, there = recording.both(*pair.ports)
         for number, label in enumerate(pair.labels):
             start, end = recording.segment(number)
-            these = QUANTITIES[name](here.between(start, end), there.between(start, end))
+            these = of(here.between(start, end), there.between(start, end))
             values.append(these)
             unit.append(np.full(len(these), run * len(pair.labels) + number))
             labels.append(int(label != "idle"))
@@ -164,15 +202,15 @@ def quantity(recordings: list[Recording], world: str, name: str) -> Values | Non
     return Values(np.concatenate(values), np.concatenate(unit), Units(np.array(labels), len(_pairs(recordings, world))))
 
 
-def cells(recordings: list[Recording], shift: float = 0.0) -> Samples | None:
-    """Single cells, labelled by whether they carry a message. `shift` delays those that do."""
+def cells(recordings: list[Recording], plant: Plant | None = None) -> Samples | None:
+    """Single cells, labelled by whether they carry a message. Those that do leak what is planted."""
     collector = _Collector()
     found = [(recording, cells) for recording in recordings for cells in recording.block.cells]
     for run, (recording, these) in enumerate(found):
-        here, there = (recording.trace(port) for port in these.ports)
-        spans = _spans(recording.block, these)
-        if shift:
-            here = here.shifted([(start, end) for start, end, full in spans if full], shift)
+        here, there = recording.both(*these.ports)
+        spans = spans_of(recording.block, these, here)
+        if plant:
+            here, there = plant.into(here, there, [(start, end) for start, end, full in spans if full], run)
         x = features.cells(here, there)
         vectors = []
         for number, (start, end, _) in enumerate(spans):
@@ -182,18 +220,56 @@ def cells(recordings: list[Recording], shift: float = 0.0) -> Samples | None:
     return collector.samples()
 
 
-def _spans(block: Block, cells: Cells) -> list[tuple[float, float, bool]]:
-    """Within each window, when all cells are surely full, or surely empty."""
+def padded(cells: int) -> int:
+    """How many cells a message takes that fills so many: buckets up to 16, and PADMÉ's lengths beyond."""
+    if cells <= _LARGEST_BUCKET:
+        return 1 << (cells - 1).bit_length()
+    length = cells * 1024
+    exponent = length.bit_length() - 1
+    dropped = exponent - exponent.bit_length()
+    return -(-((length + (1 << dropped) - 1) >> dropped << dropped) // 1024)
+
+
+def spans_of(block: Block, cells: Cells, here: Trace) -> list[tuple[float, float, bool]]:
+    """Within each window, when all cells are surely full, or surely empty: a message takes as many cells as it has,
+    whenever they leave.
+    """
+    size, times = block.size, here.times
+    random_gaps = size.spacing is None
+    spill = max(_SPILL, float(size.period), _SPILL_GAPS / size.rate if random_gaps else 0.0)
+    seconds, _ = size.filling
     sent = iter(cells.sent)
     spans = []
+    # The first cell after all that was said so far.
+    free = 0
     for when, full in cells.windows:
         if full:
-            at, count = next(sent)
-            start = (at - block.start) * 1e-9
-            spans.append((start + _EDGE, start + count / block.size.rate - _EDGE, True))
+            handed_over, count = next(sent)
+            at = (handed_over - block.start) * 1e-9
+            first = max(free, int(np.searchsorted(times, at)))
+            # Cells that leave just then are sealed already, or are not.
+            low, high = max(free, int(np.searchsorted(times, at + _EDGE))), first + count
+            free = min(len(times), max(low, first) + padded(count))
+            # The random gap that a given moment falls into is longer than others.
+            low += random_gaps
         else:
-            spans.append((when + _SPILL, when + 1.0 - _EDGE, False))
+            gone = float(times[free - 1]) if free else 0.0
+            low, high = np.searchsorted(times, (max(when, gone) + spill, when + seconds - _EDGE)).tolist()
+        low, high = _whole_groups(here, low, max(low, high))
+        start, end = np.append(times, (np.inf, np.inf))[[min(low, len(times)), min(high, len(times))]]
+        spans.append((float(start), float(end), bool(full)))
     return spans
+
+
+def _whole_groups(here: Trace, low: int, high: int) -> tuple[int, int]:
+    """Less of a span, so that each group is in it or not: a group's first cells are not like its last ones."""
+    groups = here.groups
+    if groups is not None:
+        while low < high and low > 0 and groups[low - 1] == groups[low]:
+            low += 1
+        while low < high < len(groups) and groups[high - 1] == groups[high]:
+            high -= 1
+    return low, high
 
 
 def clients(recordings: list[Recording]) -> Samples | None:
@@ -205,7 +281,7 @@ def clients(recordings: list[Recording]) -> Samples | None:
             count = len(server.client_ports)
             vectors = []
             for client, port in enumerate(server.client_ports):
-                here, there = recording.trace(port), recording.trace(server.port, port)
+                here, there = recording.both(port, server.port, server=True)
                 found = []
                 for place, number in enumerate(segments):
                     start, end = recording.segment(number)
@@ -227,8 +303,7 @@ def insider(recordings: list[Recording]) -> Samples | None:
     collector = _Collector()
     for recording in recordings:
         for server in recording.block.servers:
-            here = recording.trace(server.insider_port)
-            there = recording.trace(server.port, server.insider_port)
+            here, there = recording.both(server.insider_port, server.port, server=True)
             probes = (np.array(server.probes, dtype=float).reshape(-1, 2) - recording.block.start) * 1e-9
             vectors = []
             for number in range(recording.block.segments):

@@ -24,6 +24,8 @@ from .behaviours import Actor, Clock
 from .capture import Capture
 from .nodes import Chat, Nobody, NodeError, Peer, Plain, Process, Server, turn
 from .plan import Block, Cells, Pair
+from .profiles import node_options, peer_options
+from .size import Size
 
 #: What an active adversary does to both directions of a session, in the words of `b4ae-impair`.
 IMPAIRMENTS = {
@@ -34,11 +36,12 @@ IMPAIRMENTS = {
 }
 #: When in a segment the one who holds back begins to, and for how long; then all of it goes on at once. Seconds.
 _HOLD = (2.0, 0.6)
-#: What the application of a session whose loop it shares computes before each message, in microseconds.
-_WORK = 30_000
-#: How often the insider probes, in seconds, in the mean.
-_PROBE_EVERY = 0.25
-_OPENING = 30.0
+#: What the application of a session whose loop it shares computes before each message, in mean gaps between its cells.
+_WORK = 3
+#: How often the insider probes, in the mean: in seconds, or where that is more, in mean gaps between its cells.
+_PROBE_EVERY = (0.25, 3)
+#: How long sessions may take to open: in seconds, and in groups of cells.
+_OPENING = (30.0, 4)
 _ANSWERS = re.compile(r"talking with")
 
 
@@ -47,7 +50,8 @@ class Programs:
     """Where the programs are, and the options that choose the traffic."""
 
     directory: Path
-    traffic: tuple[str, ...] = ()
+    profile: str
+    size: Size
     #: Whether the nodes may run their loops at real-time priority, if the laboratory may.
     real_time: bool = True
 
@@ -58,7 +62,7 @@ class Programs:
 
     def chat(self, *options: str) -> list[str]:
         """A `b4ae chat` with the traffic to be examined."""
-        return self.command("b4ae", "chat", "--mode", "a", *self.traffic, *options)
+        return self.command("b4ae", "chat", "--mode", "a", *node_options(self.profile, self.size), *options)
 
     def peer(self, *options: str) -> list[str]:
         """The laboratory's own peer."""
@@ -137,9 +141,10 @@ class Stage:
         for server, (_clients, insider) in zip(self._block.servers, servers, strict=True):
             rng = random.Random(server.seed)
             at, end = start, start + self._block.segments * size.pitch - 1.0
+            every = max(_PROBE_EVERY[0], _PROBE_EVERY[1] / size.rate)
             while at < end:
                 self._clock.at(at, partial(insider.say, 100))
-                at += rng.expovariate(1 / _PROBE_EVERY)
+                at += rng.expovariate(1 / every)
         for these, peer in zip(self._block.cells, cells, strict=True):
             for when, full in these.windows:
                 if full:
@@ -170,7 +175,10 @@ class Stage:
             pair.ports = (plain_here.port(), plain_there.port())
             return Actor(self._clock, plain_here, plain_there, rng)
         if pair.world in ("low-overhead", "shared"):
-            options = ["--traffic", "low-overhead"] if pair.world == "low-overhead" else ["--shared", f"--work={_WORK}"]
+            size = self._block.size
+            work = round(_WORK * 1_000_000 / size.rate)
+            shared = [*peer_options(size), "--shared", f"--work={work}"]
+            options = ["--traffic=low-overhead"] if pair.world == "low-overhead" else shared
             lab_there = self._peer("--listen", "127.0.0.1:0", *options)
             lab_here = self._peer(lab_there.wait_for_uri(), *options)
             pair.ports = (lab_here.port(), lab_there.port())
@@ -200,13 +208,16 @@ class Stage:
         key = self._home / f"{server.seed}.b4ae-key"
         subprocess.run(self._programs.command("b4ae", "keygen", "-o", str(key)), check=True, capture_output=True)
         command = self._programs.command("b4ae", "serve", "--mode", "a", "--json", "--listen", "127.0.0.1:0")
-        command += ["--key", str(key), *self._programs.traffic]
+        command += ["--key", str(key), *node_options(self._programs.profile, self._block.size)]
+        if self._block.size.schedule == "burst":
+            # A full house's groups have to fit into a period.
+            command.append(f"--sessions={server.clients + 1}")
         node = Server(self._selector, command, self._home)
         self._keep(node)
         uri = node.wait_for_uri()
         clients = [self._chat(uri) for _ in range(server.clients)]
         self._opening += clients
-        insider = self._peer(uri, f"--rate={self._block.size.rate}")
+        insider = self._peer(uri, *peer_options(self._block.size))
         server.port = node.port()
         server.client_ports = [client.port() for client in clients]
         server.insider_port = insider.port()
@@ -214,18 +225,19 @@ class Stage:
         return [Actor(self._clock, client, Nobody(), rng) for client in clients], insider
 
     def _cells(self, cells: Cells) -> Peer:
-        rate = f"--rate={self._block.size.rate}"
-        there = self._peer("--listen", "127.0.0.1:0", rate)
-        here = self._peer(there.wait_for_uri(), rate)
+        options = peer_options(self._block.size)
+        there = self._peer("--listen", "127.0.0.1:0", *options)
+        here = self._peer(there.wait_for_uri(), *options)
         cells.ports = (here.port(), there.port())
         return here
 
     def _wait_until_open(self) -> None:
-        deadline = time.monotonic() + _OPENING
+        patience = _OPENING[0] + _OPENING[1] * self._block.size.period
+        deadline = time.monotonic() + patience
         waiting = self._opening
         while waiting:
             if time.monotonic() > deadline:
-                raise NodeError(f"no session within {_OPENING} s: {waiting[0].log()}")
+                raise NodeError(f"no session within {patience} s: {waiting[0].log()}")
             turn(self._selector, 0.1)
             for process in waiting:
                 process.check()

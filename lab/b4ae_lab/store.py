@@ -28,7 +28,10 @@ class Store:
         path = self.directory / "design.json"
         if not path.exists():
             path.write_text(json.dumps(design, indent=1))
-        elif json.loads(path.read_text()) != design:
+            return
+        found = json.loads(path.read_text())
+        # Sizes that were written before there were more of their fields have the others' defaults.
+        if {**found, "size": asdict(Size(**found["size"]))} != design:
             raise SystemExit(f"{self.directory} has another experiment; take another --directory, or remove it")
 
     def has(self, number: int) -> bool:

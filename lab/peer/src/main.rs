@@ -18,13 +18,17 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, Result, anyhow, bail};
-use b4ae_core::{Accept, Config, Identity, ModePolicy, PeerUri, SecretIdentity, Seed, Traffic};
+use b4ae_core::{Accept, Config, Identity, Limits, ModePolicy, PeerUri, SecretIdentity, Seed, Traffic};
 use b4ae_tokio::{Endpoint, EndpointConfig, Peer, Placement};
 use clap::{Parser, ValueEnum};
 use tokio::sync::mpsc;
 
 /// Messages that wait for their confirmation to be told.
 const UNTOLD: usize = 1024;
+const SESSIONS: u32 = 1;
+/// As `b4ae` has them, for the same reason: the other end's cells may be rare.
+const IDLE: Duration = Duration::from_secs(120);
+const HANDSHAKE: Duration = Duration::from_secs(20);
 
 /// Says as much as it is told to, and when.
 #[derive(Debug, Parser)]
@@ -39,10 +43,16 @@ struct Args {
     /// When cells leave
     #[arg(long, value_enum, default_value_t = Pattern::Constant)]
     traffic: Pattern,
-    /// Slots a second, of a constant rate
+    /// Slots a second, of a constant rate; cells a second, of random gaps
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     rate: u32,
-    /// The share of slots kept for cover, of a constant rate
+    /// Seconds from one group of cells to the next
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=86_400))]
+    period: u32,
+    /// Cells in a group
+    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=128))]
+    cells: u32,
+    /// The share of slots kept for cover
     #[arg(long, default_value_t = 0.0)]
     dummy_rate: f64,
     /// Run the loop as a task beside the application
@@ -58,23 +68,36 @@ struct Args {
 enum Pattern {
     /// On a grid
     Constant,
+    /// At random
+    Poisson,
+    /// In groups
+    Burst,
     /// When there is something to say: obfuscation, not protection
     LowOverhead,
 }
 
 impl Args {
     fn traffic(&self) -> Traffic {
-        match self.traffic {
-            Pattern::Constant => Traffic::constant(Duration::from_secs(1) / self.rate)
-                .with_dummy_rate(self.dummy_rate)
-                .with_max_queue_latency(Duration::from_secs(60)),
-            Pattern::LowOverhead => Traffic::low_overhead_unprotected(),
-        }
+        let gap = Duration::from_secs(1) / self.rate;
+        let traffic = match self.traffic {
+            Pattern::Constant => Traffic::constant(gap),
+            Pattern::Poisson => Traffic::poisson(gap),
+            Pattern::Burst => Traffic::burst(Duration::from_secs(self.period.into()), self.cells),
+            Pattern::LowOverhead => return Traffic::low_overhead_unprotected(),
+        };
+        let latency = traffic.max_queue_latency().max(Duration::from_secs(60));
+        traffic.with_dummy_rate(self.dummy_rate).with_max_queue_latency(latency)
     }
 
     fn endpoint(&self) -> Result<EndpointConfig> {
         let accept = if self.listen.is_some() { Accept::Anyone(ModePolicy::A) } else { Accept::Nobody };
-        let config = Config::builder(self.traffic()).accept(accept).build()?;
+        let traffic = self.traffic();
+        let config = Config::builder(traffic)
+            .limits(Limits { sessions: SESSIONS, ..Limits::default() })
+            .idle_timeout(IDLE.max(traffic.shortest_idle_timeout(SESSIONS)))
+            .handshake_timeout(HANDSHAKE.max(traffic.shortest_handshake_timeout(SESSIONS)))
+            .accept(accept)
+            .build()?;
         let mut entropy = [0; 32];
         getrandom::fill(&mut entropy).map_err(|e| anyhow!("no entropy: {e}"))?;
         let identity = Identity::from_secret(&SecretIdentity::generate(&Seed::new(entropy)));
@@ -221,6 +244,19 @@ mod tests {
         let traffic =
             |args: &[&str]| Args::parse_from([&["b4ae-lab-peer", "--listen", "127.0.0.1:0"], args].concat()).traffic();
         assert!(traffic(&[]).is_constant_rate());
-        assert!(!traffic(&["--traffic", "low-overhead"]).is_constant_rate());
+        for protected in ["constant", "poisson", "burst"] {
+            assert!(traffic(&["--traffic", protected]).is_protected(), "{protected}");
+        }
+        assert!(!traffic(&["--traffic", "low-overhead"]).is_protected());
+    }
+
+    #[test]
+    fn every_schedule_is_one_that_an_endpoint_takes() {
+        for pattern in ["constant", "poisson", "burst"] {
+            for more in [&[][..], &["--rate", "1", "--period", "600", "--cells", "128"]] {
+                let args = [&["b4ae-lab-peer", "--listen", "127.0.0.1:0", "--traffic", pattern], more].concat();
+                assert!(Args::parse_from(&args).endpoint().is_ok(), "{args:?}");
+            }
+        }
     }
 }
