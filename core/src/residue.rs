@@ -307,12 +307,12 @@ fn a_cell_is_overwritten_as_deep_as_it_goes() {
         assert_overwritten("sealing", &stack);
         let mut forged = cell;
         let stack = stack_after(&memory, || {
-            let opened = receiver.open(&mut work, &mut cell).map(|(counter, _)| counter);
+            let opened = receiver.open(Instant::ORIGIN, &mut work, &mut cell).map(|(counter, _)| counter);
             assert_eq!(opened, Ok(counter));
         });
         assert_overwritten("opening", &stack);
         forged[500] ^= 1;
-        let stack = stack_after(&memory, || assert!(receiver.open(&mut work, &mut forged).is_err()));
+        let stack = stack_after(&memory, || assert!(receiver.open(Instant::ORIGIN, &mut work, &mut forged).is_err()));
         assert_overwritten("refusing", &stack);
     }
 }

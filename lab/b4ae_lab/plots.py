@@ -114,7 +114,7 @@ def _traces(recordings: list[Recording]) -> Figure:
     protected = {"grid": "constant rate", "poisson": "random gaps", "burst": "groups"}[
         recordings[0].block.size.schedule
     ]
-    names = {"plain": "plain forwarding", "low-overhead": "low-overhead profile", "pair": protected}
+    names = {"plain": "plain forwarding", "low-overhead": "low-overhead traffic", "pair": protected}
     figure, grid = plt.subplots(1, len(worlds), figsize=(8, 2.6), sharey=True)
     for axes, world in zip(grid, worlds, strict=True):
         recording, pair = next((r, p) for r in recordings for p in r.block.pairs if p.world == world)

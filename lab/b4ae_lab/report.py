@@ -4,7 +4,7 @@
 95 % interval's upper side, 0.025. The short version's is 0.0005, so that a false alarm is rarer than one in a thousand
 runs even with the power checks' own.
 
-*Power.* Where nothing is promised, in plain forwarding and the low-overhead profile, counting datagrams has to tell
+*Power.* Where nothing is promised, in plain forwarding and the low-overhead traffic, counting datagrams has to tell
 idle from active with an AUC of at least 0.95, and in the long version the forest has to as well. A loop that shares its
 thread with an application that computes has to be found out by the gaps that it leaves, or in the long version by the
 forest, at the level of the claims; so has a leak that was added to what was captured, by the classifier that is to find

@@ -37,11 +37,11 @@ fn chains() -> u64 {
     };
     let keys: Vec<Secret<32>> = (0..600).map(|_| next()).collect();
     for counter in [0, 5, 3, 300, 299, 599] {
-        assert!(receive.peek(counter, &mut work).is_ok(), "a key that is there");
+        assert!(receive.peek(counter, Instant::ORIGIN, &mut work).is_ok(), "a key that is there");
         assert!(opened(work.key()) == opened(&keys[counter as usize]), "the sender's key");
         receive.commit(counter, &mut work);
     }
-    assert_eq!(receive.peek(3, &mut work).err(), Some(Unusable::Replayed), "a key that is gone");
+    assert_eq!(receive.peek(3, Instant::ORIGIN, &mut work).err(), Some(Unusable::Replayed), "a key that is gone");
     0
 }
 
@@ -91,12 +91,12 @@ fn session() -> u64 {
         sender.seal(&mut work, &mut datagram);
         declassify(&mut datagram);
         for at in [HEADER, HEADER + 6, TAG] {
-            assert!(receiver.open(&mut work, &mut flipped(datagram, at)).is_err(), "an edited cell");
+            assert!(receiver.open(Instant::ORIGIN, &mut work, &mut flipped(datagram, at)).is_err(), "an edited cell");
         }
         let mut opened = datagram;
-        let Ok((_, text)) = receiver.open(&mut work, &mut opened) else { panic!("a cell") };
+        let Ok((_, text)) = receiver.open(Instant::ORIGIN, &mut work, &mut opened) else { panic!("a cell") };
         let mut text: [u8; TEXT_LEN] = *text;
-        assert!(receiver.open(&mut work, &mut { datagram }).is_err(), "a cell a second time");
+        assert!(receiver.open(Instant::ORIGIN, &mut work, &mut { datagram }).is_err(), "a cell a second time");
         // What the peer acknowledges and which part of which message it sends decides what the receiver does, and
         // nothing is sent because of it; a message's bytes decide nothing.
         declassify(&mut text[..TEXT_LEN - DATA_LEN]);

@@ -26,9 +26,10 @@ impl Engine {
     }
 
     fn session_datagram(&mut self, slot: u32, cid: [u8; 8], path: Path, datagram: &mut [u8; DATAGRAM_LEN]) {
+        let now = self.now;
         let Some(entry) = self.sessions.get_mut(slot) else { return };
         match &mut entry.link {
-            Some(link) if link.receive_cid == cid => match link.open(&mut self.work, datagram) {
+            Some(link) if link.receive_cid == cid => match link.open(now, &mut self.work, datagram) {
                 Ok((counter, text)) => match cell::read(text) {
                     Some((control, fragment)) => self.opened(slot, path, counter, &control, fragment),
                     None => self.metrics.drops.protocol += 1,

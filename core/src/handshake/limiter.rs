@@ -25,13 +25,19 @@ impl Bucket {
 
     /// Takes one token from a bucket of `burst` that refills at `per_second`, if there is one.
     pub(crate) fn take(&mut self, now: Instant, per_second: u32, burst: u32) -> bool {
+        self.take_many(now, 1, per_second, u64::from(burst.max(1)))
+    }
+
+    /// Takes so many, or none.
+    pub(crate) fn take_many(&mut self, now: Instant, tokens: u64, per_second: u32, burst: u64) -> bool {
         let now = now.as_nanos();
         let cost = SECOND / u64::from(per_second.max(1));
         let full_at = self.full_at.max(now);
-        if full_at - now > cost.saturating_mul(u64::from(burst.max(1) - 1)) {
+        let room = burst.checked_sub(tokens);
+        if room.is_none_or(|room| full_at - now > cost.saturating_mul(room)) {
             return false;
         }
-        self.full_at = full_at.saturating_add(cost);
+        self.full_at = full_at.saturating_add(cost.saturating_mul(tokens));
         true
     }
 

@@ -9,11 +9,18 @@ use alloc::vec;
 use zeroize::Zeroize;
 
 use crate::crypto::hash;
+use crate::handshake::limiter::Bucket;
 use crate::secret::{InPlace, Secret};
+use crate::time::Instant;
 
 const GENERATION: u64 = 256;
 /// How many generations ahead of the last cell a cell may be: a million cells, at a cost of under a millisecond.
 const MAX_SKIP: u64 = 4096;
+/// Steps to a cell that cost next to nothing beside opening it.
+const FREE: u64 = 8;
+/// Further steps a second, of a quarter of a microsecond each: four milliseconds. An honest sender needs them where many
+/// cells in a row are lost.
+const STEPS_PER_SECOND: u32 = 1 << 14;
 
 /// A place in the chain: the state within this generation, and the key of the next.
 #[repr(C)]
@@ -124,6 +131,8 @@ impl SendChain {
 pub(crate) struct ReceiveChain {
     position: Position,
     missing: Missing,
+    /// Steps that the peer may still make us take.
+    budget: Bucket,
 }
 
 /// Keys of missing cells, cell `n` at place `n % len`. Whatever moves the position past a cell writes that cell's
@@ -175,14 +184,14 @@ impl Drop for Missing {
 pub(crate) enum Unusable {
     /// Opened before, or older than the window.
     Replayed,
-    /// Further ahead than an honest sender gets.
+    /// Further ahead than an honest sender gets, or often far ahead.
     TooFar,
 }
 
 impl ReceiveChain {
     /// Room for a chain, to [`begin`](Self::begin) where it stays.
     pub(crate) fn empty(window: usize) -> Self {
-        Self { position: Position::empty(), missing: Missing::new(window) }
+        Self { position: Position::empty(), missing: Missing::new(window), budget: Bucket::full() }
     }
 
     pub(crate) fn begin(&mut self, key: &Secret<32>) {
@@ -194,8 +203,21 @@ impl ReceiveChain {
         window as u64 * (32 + 1)
     }
 
-    /// Leaves the key for `counter` in `work`. The chain stays where it is: the cell is not authentic yet.
-    pub(crate) fn peek(&self, counter: u64, work: &mut Workspace) -> Result<(), Unusable> {
+    /// Steps it takes to get to `counter`, the keys kept on the way included.
+    fn steps_to(&self, counter: u64) -> u64 {
+        let generations = (counter / GENERATION).saturating_sub(self.position.counter / GENERATION);
+        let kept = counter.saturating_sub(self.missing.len() - 1);
+        generations + counter - (kept - kept % GENERATION).max(self.position.counter).min(counter)
+    }
+
+    /// The most steps to any counter.
+    fn most_steps(&self) -> u64 {
+        MAX_SKIP + GENERATION + self.missing.len()
+    }
+
+    /// Leaves the key for `counter` in `work`. The chain stays where it is: the cell is not authentic yet. Whoever can write
+    /// a header that names a counter far ahead is the peer, and authentic or not, such cells are work: there is a budget.
+    pub(crate) fn peek(&mut self, counter: u64, now: Instant, work: &mut Workspace) -> Result<(), Unusable> {
         let (ahead, key) = &mut *work.0;
         if counter < self.position.counter {
             let in_window = self.position.counter - counter <= self.missing.len();
@@ -204,6 +226,10 @@ impl ReceiveChain {
             return Ok(());
         }
         if counter / GENERATION > self.position.counter / GENERATION + MAX_SKIP {
+            return Err(Unusable::TooFar);
+        }
+        let (steps, most) = (self.steps_to(counter).saturating_sub(FREE), self.most_steps());
+        if !self.budget.take_many(now, steps, STEPS_PER_SECOND, most) {
             return Err(Unusable::TooFar);
         }
         ahead.assign(&self.position);
@@ -217,7 +243,7 @@ impl ReceiveChain {
     pub(crate) fn commit(&mut self, counter: u64, work: &mut Workspace) {
         if counter >= self.position.counter {
             let (ahead, key) = &mut *work.0;
-            let Self { position, missing } = self;
+            let Self { position, missing, .. } = self;
             let keep_from = counter.saturating_sub(missing.len() - 1);
             position.skip_to(counter, keep_from, key, |at, key| missing.keep(at, key));
             position.assign(ahead);
@@ -242,11 +268,11 @@ mod tests {
     }
 
     /// A receiving end, and room to work in.
-    struct Receiver(ReceiveChain, Workspace);
+    struct Receiver(ReceiveChain, Workspace, Instant);
 
     impl Receiver {
         fn peek(&mut self, counter: u64) -> Result<&Secret<32>, Unusable> {
-            self.0.peek(counter, &mut self.1)?;
+            self.0.peek(counter, self.2, &mut self.1)?;
             Ok(self.1.key())
         }
 
@@ -258,7 +284,7 @@ mod tests {
     fn receiver() -> Receiver {
         let mut chain = ReceiveChain::empty(WINDOW as usize);
         chain.begin(&root());
-        Receiver(chain, Workspace::new())
+        Receiver(chain, Workspace::new(), Instant::ORIGIN)
     }
 
     fn keys(count: usize) -> Vec<Secret<32>> {
@@ -348,6 +374,7 @@ mod tests {
         for forged in [1, 255, 256, 1000, GENERATION * MAX_SKIP, u64::MAX] {
             let _ = chain.peek(forged);
         }
+        chain.2 = Instant::from_nanos(1_000_000_000);
         for counter in [0, 1, 2, 1000] {
             assert!(chain.peek(counter) == Ok(&keys[counter as usize]));
             chain.commit(counter);
@@ -360,5 +387,44 @@ mod tests {
         let end = GENERATION * (MAX_SKIP + 1);
         assert!(chain.peek(end - 1).is_ok());
         assert!(chain.peek(end) == Err(Unusable::TooFar));
+    }
+
+    /// A peer that names counters far ahead, in cells that are authentic or not, costs a bounded time a second.
+    #[test]
+    fn a_peer_that_skips_again_and_again_runs_out_of_steps() {
+        for authentic in [false, true] {
+            let mut chain = receiver();
+            let (mut steps, most) = (0, chain.0.most_steps());
+            for ms in 0..10_000 {
+                chain.2 = Instant::from_nanos(ms * 1_000_000);
+                let next = chain.0.position.counter;
+                let far = (next / GENERATION + MAX_SKIP + 1) * GENERATION - 1;
+                for counter in [far, next + 2000, next + 250, next + 60] {
+                    let needed = chain.0.steps_to(counter);
+                    if chain.peek(counter).is_ok() {
+                        steps += needed;
+                        if authentic {
+                            chain.commit(counter);
+                        }
+                    }
+                }
+            }
+            // The free ones of each cell come on top.
+            let budget = most + 10 * u64::from(STEPS_PER_SECOND);
+            assert!((budget / 2..budget * 5 / 4).contains(&steps), "{steps} steps, {budget} in the budget");
+        }
+    }
+
+    #[test]
+    fn an_honest_peer_does_not_run_out_of_steps() {
+        // Three of four cells are lost, twenty-four in a row, at ten thousand cells a second; then ten seconds of them.
+        let mut chain = receiver();
+        for counter in (0..500_000).chain(600_000..700_000) {
+            chain.2 = Instant::from_nanos(counter * 100_000);
+            if counter % 32 >= 24 {
+                assert!(chain.peek(counter).is_ok(), "{counter}");
+                chain.commit(counter);
+            }
+        }
     }
 }

@@ -145,10 +145,11 @@ impl Link {
     /// Opens a cell in place: its counter and text. State moves only if it is authentic.
     pub(crate) fn open<'d>(
         &mut self,
+        now: Instant,
         work: &mut Workspace,
         datagram: &'d mut [u8; DATAGRAM_LEN],
     ) -> Result<(u64, &'d [u8; TEXT_LEN]), NotOpened> {
-        let opened = self.open_leaving_traces(work, datagram);
+        let opened = self.open_leaving_traces(now, work, datagram);
         work.wipe();
         burn_stack::<CELL_STACK>();
         opened
@@ -157,11 +158,12 @@ impl Link {
     #[inline(never)]
     fn open_leaving_traces<'d>(
         &mut self,
+        now: Instant,
         work: &mut Workspace,
         datagram: &'d mut [u8; DATAGRAM_LEN],
     ) -> Result<(u64, &'d [u8; TEXT_LEN]), NotOpened> {
         let counter = cell::counter(self.receive_header.expose(), datagram).ok_or(NotOpened::Unauthentic)?;
-        self.receive_chain.peek(counter, work).map_err(|unusable| match unusable {
+        self.receive_chain.peek(counter, now, work).map_err(|unusable| match unusable {
             Unusable::Replayed => NotOpened::Replayed,
             Unusable::TooFar => NotOpened::Unauthentic,
         })?;
