@@ -19,6 +19,7 @@ pub(crate) const XX: Noise = Noise {
     name: "snow, XX",
     pattern: "Noise_XX_25519_ChaChaPoly_BLAKE2b",
     made_of: "curve25519-dalek, RustCrypto",
+    first: 32,
     lacks: &[
         "no post-quantum key exchange",
         "no datagrams: messages of up to 65,535 bytes in and out, and nothing cut, sent again or acknowledged",
@@ -32,6 +33,7 @@ pub(crate) const XX_HFS: Noise = Noise {
     name: "snow, XXhfs",
     pattern: "Noise_XXhfs_25519+Kyber1024_ChaChaPoly_BLAKE2b",
     made_of: "curve25519-dalek, RustCrypto, PQClean's Kyber1024",
+    first: 32 + 1568,
     lacks: &["as XX, but its key exchange is post-quantum too: Kyber1024 of round 3, not ML-KEM-1024"],
 };
 
@@ -40,6 +42,8 @@ pub(crate) struct Noise {
     name: &'static str,
     pattern: &'static str,
     made_of: &'static str,
+    /// The length of a first message's public keys.
+    first: usize,
     lacks: &'static [&'static str],
 }
 
@@ -72,7 +76,7 @@ impl Peer for Noise {
     fn knocks(&self, batch: usize) -> Vec<Knock> {
         vec![Knock {
             what: "random bytes as a first message: computed and answered",
-            work: Box::new(Answered { two: self.two(), batch }),
+            work: Box::new(Answered { two: self.two(), first: self.first, batch }),
         }]
     }
 
@@ -158,16 +162,17 @@ impl Pair for Two {
 /// First messages of anybody's.
 struct Answered {
     two: Two,
+    first: usize,
     batch: usize,
 }
 
 impl Work for Answered {
     fn run(&mut self) -> usize {
+        let mut first = vec![0; self.first];
         for _ in 0..self.batch {
+            fastrand::fill(&mut first);
             let mut responder = self.two.responder();
-            let junk: [u8; 1200] = std::array::from_fn(|_| fastrand::u8(..));
-            // With a post-quantum key in it, which may be any bytes but is not: of one encoded badly nothing is computed.
-            responder.read_message(&junk[..1200], &mut self.two.text).expect("any bytes are a first message");
+            responder.read_message(&first, &mut self.two.text).expect("any bytes are public keys");
             responder.write_message(&[], &mut self.two.sealed).expect("an answer");
         }
         self.batch
