@@ -13,6 +13,8 @@ use crate::peer::{Knock, Pair, Peer, Wire};
 
 /// The longest message of the Noise framework.
 const LONGEST: usize = 65_535;
+/// What a datagram of 1,200 bytes has room for beside its nonce and tag.
+const TEXT: usize = 1200 - 8 - 16;
 
 /// The pattern, hash and ciphers of B4AE's mode A, without its post-quantum half.
 pub(crate) const XX: Noise = Noise {
@@ -85,8 +87,6 @@ impl Peer for Noise {
             // Messages are the same in either pattern.
             return Ok(None);
         }
-        /// What a datagram of 1,200 bytes has room for beside its nonce and tag.
-        const TEXT: usize = 1200 - 8 - 16;
         let mut two = self.two();
         two.handshake();
         let [initiator, responder] = two.open.each_mut().map(|end| end.pop().expect("a session"));

@@ -142,10 +142,10 @@ impl Peer for Quic {
             let (ours, theirs) = tokio::join!(connecting, accepting);
             let (mut sender, theirs) = (ours?.open_uni().await?, theirs?);
             let received = Received::default();
-            tokio::spawn(async move { while sender.write_all(&[7; MESSAGE]).await.is_ok() {} });
+            tokio::spawn(async move { while sender.write_all(&vec![7; MESSAGE]).await.is_ok() {} });
             let counter = received.clone();
             tokio::spawn(async move {
-                let (Ok(mut receiver), mut message) = (theirs.accept_uni().await, [0; MESSAGE]) else { return };
+                let (Ok(mut receiver), mut message) = (theirs.accept_uni().await, vec![0; MESSAGE]) else { return };
                 while receiver.read_exact(&mut message).await.is_ok() {
                     counter.add(&message);
                 }

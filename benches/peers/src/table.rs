@@ -26,7 +26,7 @@ pub(crate) fn print(peers: &[Rc<dyn Peer>], figures: &Figures, noise: f64) {
 }
 
 fn handshakes(names: &[&str], figures: &Figures) {
-    heading("Handshake, both ends", &["", "CPU", "ratio", "datagrams", "bytes"]);
+    heading("Handshake, both ends", &["", "CPU", "ratio", "datagrams", "bytes"], 1);
     for &name in names {
         let get = |what| figures.get(name, what);
         row(&[
@@ -46,7 +46,7 @@ fn messages(names: &[&str], figures: &Figures) {
         let length = if length < 1024 { format!("{length} B") } else { format!("{} KiB", length >> 10) };
         columns.extend([length, "ratio".to_owned(), "bytes sent".to_owned()]);
     }
-    heading("A message, sealed and opened", &columns.iter().map(String::as_str).collect::<Vec<_>>());
+    heading("A message, sealed and opened", &columns.iter().map(String::as_str).collect::<Vec<_>>(), 1);
     for &name in names {
         let mut cells = vec![name.to_owned()];
         for length in MESSAGES {
@@ -62,7 +62,11 @@ fn messages(names: &[&str], figures: &Figures) {
 }
 
 fn knocks(names: &[&str], figures: &Figures) {
-    heading("A stranger's datagram, at the server", &["", "what comes: what comes of it", "CPU", "of a handshake"]);
+    heading(
+        "A stranger's datagram, at the server",
+        &["", "what comes: what comes of it", "CPU", "to a handshake's"],
+        2,
+    );
     for &name in names {
         for (what, cost) in figures.beginning(name, "knock: ") {
             let handshake = figures.get(name, "handshake").map(|both| format!("1 : {:.0}", both / cost));
@@ -73,7 +77,7 @@ fn knocks(names: &[&str], figures: &Figures) {
 }
 
 fn memory(names: &[&str], figures: &Figures) {
-    heading("An idle session's memory, in bytes", &["", "initiator", "ratio", "responder", "ratio"]);
+    heading("An idle session's memory, in bytes", &["", "initiator", "ratio", "responder", "ratio"], 1);
     for &name in names.iter().filter(|name| figures.get(name, "memory, responder").is_some()) {
         let mut cells = vec![name.to_owned()];
         for what in ["memory, initiator", "memory, responder"] {
@@ -85,14 +89,14 @@ fn memory(names: &[&str], figures: &Figures) {
 }
 
 fn loopback(names: &[&str], figures: &Figures) {
-    heading("Messages of 16 KiB through UDP on loopback", &["", "MB/s", "ratio", "CPU a MB, both ends", "ratio"]);
+    heading("Messages of 16 KiB through UDP on loopback", &["", "MB/s", "ratio", "CPU a MB, both ends", "ratio"], 1);
     for &name in names {
         if let Some(rate) = figures.get(name, "loopback, MB/s") {
             row(&[
                 name.to_owned(),
                 format!("{rate:.0}"),
                 ratio(figures, name, "loopback, MB/s"),
-                // Nanoseconds a thousandth of a byte's: CPU seconds a gigabyte are milliseconds a megabyte.
+                // Nanoseconds a byte are milliseconds a megabyte.
                 figures.get(name, "loopback, CPU").map_or("-".to_owned(), |cost| format!("{cost:.2} ms")),
                 ratio(figures, name, "loopback, CPU"),
             ]);
@@ -101,9 +105,10 @@ fn loopback(names: &[&str], figures: &Figures) {
     println!();
 }
 
-fn heading(title: &str, columns: &[&str]) {
+/// A table's head, with `words` columns of words before those of numbers.
+fn heading(title: &str, columns: &[&str], words: usize) {
     println!("### {title}\n\n| {} |", columns.join(" | "));
-    println!("|---{}|", "|--:".repeat(columns.len() - 1));
+    println!("{}{}|", "|---".repeat(words), "|--:".repeat(columns.len() - words));
 }
 
 fn row(cells: &[String]) {

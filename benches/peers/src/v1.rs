@@ -4,7 +4,7 @@ use std::any::Any;
 
 use b4ae_v1::B4aeClientV2 as Client;
 use b4ae_v1::protocol::v2::AuthenticationMode;
-use b4ae_v1::protocol::v2::types::ModeNegotiation;
+use b4ae_v1::protocol::v2::types::{ClientHello, ModeNegotiation};
 use serde::Serialize;
 
 use crate::measure::Work;
@@ -129,7 +129,7 @@ impl Pair for Two {
 struct Strangers {
     server: Client,
     cookie: bool,
-    negotiations: Vec<(ModeNegotiation, b4ae_v1::protocol::v2::ClientHello)>,
+    negotiations: Vec<(ModeNegotiation, ClientHello)>,
     batch: usize,
 }
 
@@ -137,10 +137,16 @@ impl Work for Strangers {
     fn prepare(&mut self) {
         self.server = client();
         self.negotiations.clear();
-        for _ in 0..self.batch {
+        for number in 0..=self.batch {
             let mut stranger = client();
             let negotiation = stranger.initiate_mode_negotiation(NAMES[1]).expect("a negotiation");
-            self.negotiations.push((negotiation, stranger.send_client_hello(NAMES[1]).expect("a Hello")));
+            let hello = stranger.send_client_hello(NAMES[1]).expect("a Hello");
+            if number == 0 {
+                // What a server makes once: its secret and its filter.
+                self.server.respond_cookie_challenge(b"somebody else", hello).expect("a cookie");
+            } else {
+                self.negotiations.push((negotiation, hello));
+            }
         }
     }
 

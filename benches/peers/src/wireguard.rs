@@ -44,8 +44,8 @@ impl Peer for WireGuard {
         ]
     }
 
-    fn pair(&self, sessions: usize) -> Box<dyn Pair> {
-        Box::new(Two::new(sessions))
+    fn pair(&self, _: usize) -> Box<dyn Pair> {
+        Box::new(Two::new())
     }
 
     fn knocks(&self, batch: usize) -> Vec<Knock> {
@@ -58,7 +58,7 @@ impl Peer for WireGuard {
     }
 
     fn loopback(&self, time: Duration) -> Result<Option<Loopback>> {
-        let mut two = Two::new(1);
+        let mut two = Two::new();
         two.handshake();
         let [mut initiator, mut responder] = two.open.map(|mut end| end.pop().expect("a tunnel"));
         let mut packet = Vec::new();
@@ -106,10 +106,10 @@ struct Two {
 }
 
 impl Two {
-    fn new(sessions: usize) -> Self {
+    fn new() -> Self {
         let keys = [secret(), secret()];
         let limiters = keys.each_ref().map(|key| Arc::new(RateLimiter::new(&PublicKey::from(key), u64::MAX)));
-        let open = [(); 2].map(|()| Vec::with_capacity(sessions));
+        let open = [Vec::new(), Vec::new()];
         Self { keys, limiters, open, packet: Vec::new(), datagram: vec![0; 2048], text: vec![0; 2048] }
     }
 
