@@ -71,7 +71,7 @@ fn report(depth: Depth) -> Result<Results> {
 fn measure(depth: Depth) -> Result<(Vec<Case>, Results)> {
     let instructions = if depth.with_instructions { callgrind::count(COUNT)? } else { None };
     let mut cases: Vec<_> = cases::NAMES.iter().filter_map(|name| cases::case(name, Size::Timed)).collect();
-    measure::interleaved(&mut cases, depth.rounds);
+    measure::interleaved(&mut cases, depth.rounds, || ());
     let results = Results::new(&cases, instructions.as_ref());
     Ok((cases, results))
 }

@@ -67,8 +67,8 @@ fn measured(work: &mut dyn Work) -> usize {
     work.run()
 }
 
-/// Measures all cases in turn, `rounds` times, after two rounds that do not count.
-pub(crate) fn interleaved(cases: &mut [Case], rounds: usize) {
+/// Measures all cases in turn, `rounds` times, after two rounds that do not count. After each round it calls `between`.
+pub(crate) fn interleaved(cases: &mut [Case], rounds: usize, mut between: impl FnMut()) {
     const WARM_UP: usize = 2;
     for round in 0..rounds + WARM_UP {
         for case in &mut *cases {
@@ -77,6 +77,7 @@ pub(crate) fn interleaved(cases: &mut [Case], rounds: usize) {
                 case.rounds.clear();
             }
         }
+        between();
     }
 }
 

@@ -118,23 +118,24 @@ impl Pair {
         self.client.connect(self.now, server_path(), &peer, modes).expect("room for a session")
     }
 
-    /// Carries handshake datagrams to and fro until nobody has anything to say. No slot passes.
-    pub(crate) fn exchange(&mut self) {
-        let mut datagram = [0; DATAGRAM_LEN];
+    /// Carries handshake datagrams to and fro until nobody has anything to say. No slot passes. Returns how many they
+    /// were.
+    pub(crate) fn exchange(&mut self) -> usize {
+        let (mut datagram, mut carried) = ([0; DATAGRAM_LEN], 0);
         loop {
-            let mut quiet = true;
+            let before = carried;
             while transmit(&mut self.client, &mut datagram).is_some() {
-                quiet = false;
+                carried += 1;
                 self.server.handle_datagram(self.now, client_path(), &mut datagram);
                 self.server.run_inline(self.now);
             }
             while transmit(&mut self.server, &mut datagram).is_some() {
-                quiet = false;
+                carried += 1;
                 self.client.handle_datagram(self.now, server_path(), &mut datagram);
                 self.client.run_inline(self.now);
             }
-            if quiet {
-                return;
+            if carried == before {
+                return carried;
             }
         }
     }
