@@ -7,6 +7,7 @@ use core::time::Duration;
 
 use super::{Engine, Outgoing, Route, Timer};
 use crate::error::{CloseReason, ConnectError};
+use crate::handshake::cookie::Cookie;
 use crate::handshake::fragment::{self, Assembly};
 use crate::handshake::initiator::{AwaitResponse, Confirmed, FinishKeys, InitRandomness, Puzzle};
 use crate::handshake::message::{self, INIT_LEN, kind};
@@ -31,6 +32,9 @@ const LONGEST_RETRY: Duration = Duration::from_secs(8);
 const INIT_TRIES: u8 = 4;
 /// Statuses that one handshake acts on.
 const MAX_ANSWERS: u8 = 16;
+/// Cookies of its own that a handshake knows again. Those before the last eight are too old to be used: each but the
+/// first few had eight seconds, and a cookie has thirty.
+const KNOWN_COOKIES: usize = 8;
 
 /// A handshake we began.
 pub(crate) struct Dial {
@@ -48,6 +52,9 @@ pub(crate) struct Dial {
     to_send: u16,
     /// A Challenge that came while another was being answered: tried if that one leads nowhere.
     spare: Option<Challenge>,
+    /// Cookies that this handshake has used, the oldest first. A second Init under one of them would get the Response
+    /// to the first, so that whoever sends copies of a Challenge could undo the handshake.
+    used: [Option<Cookie>; KNOWN_COOKIES],
     answers: u8,
     /// A Challenge said that no mode offered is accepted. Whoever knows the fingerprint can say so.
     refused: bool,
@@ -56,8 +63,8 @@ pub(crate) struct Dial {
 
 enum Stage {
     Hello,
-    /// The keys are being made and the puzzle solved.
-    Preparing(Challenge),
+    /// The keys are being made and the puzzle solved. The Init first waits so long for its answer.
+    Preparing(Challenge, Duration),
     Init(Init),
     Finish(Finish),
 }
@@ -96,6 +103,15 @@ impl Dial {
         Ticket::Session(id)
     }
 
+    fn has_used(&self, cookie: &Cookie) -> bool {
+        self.used.iter().flatten().any(|used| used == cookie)
+    }
+
+    fn note_used(&mut self, cookie: Cookie) {
+        self.used.rotate_left(1);
+        self.used[KNOWN_COOKIES - 1] = Some(cookie);
+    }
+
     fn prologue(&self, challenge: &Challenge) -> Box<Prologue> {
         Box::new(Prologue { hello: self.hello, cookie: challenge.cookie.to_bytes(), responder: self.peer })
     }
@@ -132,7 +148,7 @@ impl Dial {
         let last = self.to_send == 0;
         match &self.stage {
             Stage::Hello => knock::write_hello(&self.keys, &self.hello, random, out),
-            Stage::Preparing(_) => return None,
+            Stage::Preparing(..) => return None,
             Stage::Init(init) => {
                 let header = InitHeader {
                     index,
@@ -221,6 +237,7 @@ impl Engine {
             retry: FIRST_RETRY,
             to_send: 1,
             spare: None,
+            used: [None; KNOWN_COOKIES],
             answers: 0,
             refused: false,
             failed: false,
@@ -266,15 +283,17 @@ impl Engine {
         if message::select(dial.offer.iter(), challenge.cookie.accept).is_none() {
             // Believed if the peer does not say otherwise.
             dial.refused = true;
+        } else if dial.has_used(&challenge.cookie) {
+            self.metrics.drops.replayed += 1;
         } else if matches!(dial.stage, Stage::Hello) {
-            self.prepare(id, challenge);
-        } else {
+            self.prepare(id, challenge, FIRST_RETRY);
+        } else if dial.spare.as_ref().is_none_or(|spare| spare.cookie.time <= challenge.cookie.time) {
             dial.spare = Some(challenge);
         }
     }
 
     /// Has the keys made that a Challenge allows.
-    fn prepare(&mut self, id: SessionId, challenge: Challenge) {
+    fn prepare(&mut self, id: SessionId, challenge: Challenge, retry: Duration) {
         let randomness = InitRandomness { e: self.random.secret.secret(), e1: self.random.secret.secret() };
         let Some(dial) = self.sessions.named(id.slot, id.generation).and_then(|entry| entry.dial.as_deref_mut()) else {
             return;
@@ -282,7 +301,8 @@ impl Engine {
         let bits = challenge.cookie.puzzle_bits.min(super::admit::MAX_PUZZLE_BITS);
         let puzzle = Puzzle { cookie: challenge.tag.duplicate(), responder: dial.peer, bits };
         let prologue = dial.prologue(&challenge);
-        dial.stage = Stage::Preparing(challenge);
+        dial.note_used(challenge.cookie);
+        dial.stage = Stage::Preparing(challenge, retry);
         dial.to_send = 0;
         self.jobs.push_back(Job {
             ticket: Dial::ticket(id),
@@ -297,13 +317,13 @@ impl Engine {
         let Some(dial) = self.sessions.named(id.slot, id.generation).and_then(|entry| entry.dial.as_deref_mut()) else {
             return;
         };
-        let Stage::Preparing(challenge) = core::mem::replace(&mut dial.stage, Stage::Hello) else { return };
+        let Stage::Preparing(challenge, retry) = core::mem::replace(&mut dial.stage, Stage::Hello) else { return };
         let response_key = super::admit::response_key(&challenge.tag);
         let tag = fragment::tag_of(&*state.init);
         let init = Init { state, challenge, solution, tag, response_key, response: None, verifying: false, tries: 1 };
         dial.stage = Stage::Init(init);
         dial.to_send = fragment::all(fragment::count(INIT_LEN, knock::CHUNK));
-        dial.retry = FIRST_RETRY;
+        dial.retry = retry;
         self.rearm_dial(id, now);
         self.outgoing.insert(Outgoing::Session(id.slot));
     }
@@ -383,7 +403,7 @@ impl Engine {
         }
         match &mut dial.stage {
             Stage::Hello => dial.to_send = 1,
-            Stage::Preparing(_) => {}
+            Stage::Preparing(..) => {}
             Stage::Init(init) if init.verifying => {}
             Stage::Init(init) => {
                 let first = init.tries == 1;
@@ -392,8 +412,11 @@ impl Engine {
                     // The first fragment says which of the Response are here. Once: the peer may have forgotten us.
                     dial.to_send = 1;
                 } else if let Some(challenge) = dial.spare.take() {
+                    // It gets more time than the last: with a spare always at hand, a slow path would never be waited
+                    // for.
+                    let retry = dial.retry;
                     self.rearm_dial(id, now);
-                    self.prepare(id, challenge);
+                    self.prepare(id, challenge, retry);
                     return;
                 } else if init.tries > INIT_TRIES {
                     dial.stage = Stage::Hello;
