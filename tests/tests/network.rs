@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use b4ae_core::{Event, Instant, ModePolicy, Path, RecvError, SendError, SessionId, Traffic, TransmitKind};
-use support::{Flight, World, address, config, constant};
+use support::{Flight, World, address, config, constant, few};
 
 /// A small generator of the test's own, so that a network is a function of its seed.
 struct Dice(u64);
@@ -218,6 +218,59 @@ fn copies_from_elsewhere_send_an_address_no_more_than_came_from_it_and_leave_the
     world.run(3000);
     assert_eq!(world.received.len(), 2);
     assert!(!world.events.iter().any(|(_, event)| matches!(event, Event::PathChanged(_))));
+}
+
+/// For a minute and a half, longer than a session lasts in silence, an observer sends every cell of engine 0 ahead of
+/// the original from elsewhere, so that the original is a replay. He drops nothing and answers nothing.
+fn race(elsewhere: impl Fn(u64) -> Path) {
+    let build = || config(Traffic::constant(Duration::from_millis(5))).limits(few());
+    let mut world = World::new([build(), build(), build()]);
+    let id = world.connect(0, 1, ModePolicy::A);
+    world.run(1000);
+    let there = world.opened(1).expect("open");
+    let begins = world.trace.len();
+    let mut copies = 0;
+    for turn in 0..90_000 {
+        world.places[2] = elsewhere(turn);
+        if turn % 1000 == 0 {
+            world.send(0, id, b"still here");
+            world.send(1, there, b"so am I");
+        }
+        world.turn_with(&mut |flight| {
+            if flight.from != 0 {
+                return vec![flight];
+            }
+            copies += 1;
+            let copy = Flight { from: 2, at: flight.at.saturating_sub(Duration::from_millis(2)), ..flight.clone() };
+            vec![copy, flight]
+        });
+    }
+    assert_eq!((world.closed(0), world.closed(1)), (None, None));
+    let heard = |at: usize| world.received.iter().filter(|(by, _)| *by == at).count();
+    assert!(heard(0) >= 89 && heard(1) >= 89, "{} and {} messages", heard(0), heard(1));
+    assert!(!world.events.iter().any(|(_, event)| matches!(event, Event::PathChanged(_))));
+
+    let cells = world.trace[begins..].iter().filter(|(_, from, _)| *from == 1);
+    let astray: Vec<_> = cells.map(|(_, _, to)| *to != address(0)).collect();
+    assert!(astray.windows(2).all(|two| two != [true, true]), "two in a row go astray");
+    assert!(astray.len() >= 17_990, "{} cells: the circuit breaker sees loss", astray.len());
+    let count = astray.iter().filter(|&&astray| astray).count();
+    // Eight at once, and one more every eight seconds: eleven in ninety.
+    assert!((8..=8 + 11).contains(&count), "{count} of {} go astray, for {copies} copies", astray.len());
+
+    // Who has really moved is followed as soon as one more may go there.
+    world.places[0] = address(90);
+    world.run(10_000);
+    world.send(1, there, b"there you are");
+    world.run(1000);
+    assert_eq!(world.received.last(), Some(&(0, b"there you are".to_vec())));
+}
+
+#[test]
+fn whoever_sends_copies_ahead_of_every_cell_gets_few_cells_and_ends_no_session() {
+    race(|_| address(2));
+    // From another address each time.
+    race(|turn| address(100 + turn as usize % 100));
 }
 
 #[test]

@@ -97,7 +97,7 @@ impl Engine {
         if closing && entry.dial.is_none() {
             link.close_told.get_or_insert(counter);
         }
-        let (path, path_challenge) = link.route.next();
+        let (path, path_challenge) = link.route.next(due);
         let (message_limit, cell_limit) = entry.inbox.credit();
         let control = Control {
             heard: link.heard,

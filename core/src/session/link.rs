@@ -2,6 +2,7 @@
 
 use alloc::boxed::Box;
 use core::net::IpAddr;
+use core::time::Duration;
 
 use crate::config::Limits;
 use crate::crypto::burn_stack;
@@ -93,7 +94,7 @@ impl Link {
             heard: Heard::default(),
             received: Received::default(),
             breaker: Breaker::new(now),
-            route: Route { current: path, response: None, probe: None },
+            route: Route::new(path),
             cells_received: 0,
             receive_cid: receive.cid,
             receive_header: InPlace::zero(),
@@ -201,12 +202,22 @@ impl Link {
     }
 }
 
+/// Cells that addresses under test get at once, and how soon there may be one more. Whoever sends copies from elsewhere
+/// ahead of the originals has an address tested for ever: its cells are lost to the peer, and must stay too few for the
+/// circuit breaker to act on.
+const TRIES: u32 = 8;
+const TRY_AGAIN: Duration = Duration::from_secs(8);
+
 /// Where cells go, and an address under test.
 #[repr(C)]
 pub(crate) struct Route {
     current: Path,
     response: Option<[u8; 8]>,
     probe: Option<Probe>,
+    /// The last cell went to an address under test.
+    astray: bool,
+    /// When all tries are there again.
+    rested: Instant,
 }
 
 struct Probe {
@@ -217,6 +228,10 @@ struct Probe {
 }
 
 impl Route {
+    fn new(path: Path) -> Self {
+        Self { current: path, response: None, probe: None, astray: false, rested: Instant::ORIGIN }
+    }
+
     pub(crate) fn current(&self) -> Path {
         self.current
     }
@@ -234,14 +249,21 @@ impl Route {
         }
     }
 
-    /// Where the next cell goes, and what it asks there. An address under test gets no more than came from it.
-    pub(crate) fn next(&mut self) -> (Path, Option<[u8; 8]>) {
+    /// Where the cell that is due at `due` goes, and what it asks there. An address under test gets no more than came
+    /// from it, and never two cells in a row; all of them together get few.
+    pub(crate) fn next(&mut self, due: Instant) -> (Path, Option<[u8; 8]>) {
+        let may = !self.astray && self.rested - due <= TRY_AGAIN * (TRIES - 1);
         match &mut self.probe {
-            Some(probe) if probe.sent < probe.received => {
+            Some(probe) if may && probe.sent < probe.received => {
                 probe.sent += 1;
+                self.astray = true;
+                self.rested = self.rested.max(due) + TRY_AGAIN;
                 (probe.path, Some(probe.token))
             }
-            _ => (self.current, None),
+            _ => {
+                self.astray = false;
+                (self.current, None)
+            }
         }
     }
 
@@ -260,6 +282,7 @@ impl Route {
         match self.probe.take() {
             Some(probe) if probe.token == token => {
                 self.current = probe.path;
+                self.rested = Instant::ORIGIN;
                 true
             }
             probe => {
