@@ -4,7 +4,7 @@
 //! A job draws its randomness when it is made, so runs replay whatever order jobs finish in.
 
 use alloc::boxed::Box;
-use alloc::sync::Arc;
+use alloc::sync::{Arc, Weak};
 use alloc::vec::Vec;
 use core::fmt;
 
@@ -96,6 +96,26 @@ pub struct Job {
     pub(crate) ticket: Ticket,
     pub(crate) work: Work,
     pub(crate) pending: Option<Outstanding>,
+    /// Whether somebody still waits for it; of a handshake of ours, nobody asks.
+    pub(crate) wanted: Option<Wanted>,
+}
+
+/// Held by whoever waits for a job. When it is dropped, the job is not worth doing any more, wherever it is by then.
+#[derive(Default)]
+pub(crate) struct Errand(Arc<()>);
+
+/// A job's view of its [`Errand`].
+pub(crate) struct Wanted(Weak<()>);
+
+impl Errand {
+    /// The most bytes of heap that an errand takes, for as long as either end is held.
+    pub(crate) fn bound() -> u64 {
+        2 * size_of::<usize>() as u64
+    }
+
+    pub(crate) fn wanted(&self) -> Wanted {
+        Wanted(Arc::downgrade(&self.0))
+    }
 }
 
 /// Counts the jobs that are out for handshakes of others: one more for each copy, until it is dropped, wherever that
@@ -175,7 +195,7 @@ impl Job {
         let respond = size_of::<Prologue>() + INIT_LEN + message::response_len(mode) + CT_LEN + size_of::<Responded>();
         let accept = message::finish_len(mode) + size_of::<Accepted>();
         // What was drawn, and the state or secrets of a transcript.
-        respond.max(accept) as u64 + size_of::<AwaitFinish>() as u64 + memory::keys(16)
+        respond.max(accept) as u64 + size_of::<AwaitFinish>() as u64 + memory::keys(16) + Errand::bound()
     }
 
     /// The most bytes of heap that a job for a handshake of ours takes, with what comes of it: the Response, which the
@@ -195,7 +215,11 @@ impl Job {
 
     #[inline(never)]
     fn work(self) -> Completion {
+        let wanted = self.wanted.is_none_or(|wanted| wanted.0.strong_count() != 0);
         let outcome = match self.work {
+            // Its handshake was forgotten while it waited for its turn: others wait behind it.
+            Work::Respond { .. } if !wanted => Outcome::Respond(Err(Failed)),
+            Work::Accept { .. } if !wanted => Outcome::Accept(Err(Failed)),
             Work::Init { prologue, puzzle, randomness } => {
                 let solution = puzzle.solve();
                 Outcome::Init { state: Arc::new(AwaitResponse::new(&prologue, &randomness)), solution }

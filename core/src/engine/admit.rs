@@ -16,7 +16,7 @@ use crate::handshake::message::{self, HELLO_LEN, INIT_LEN, kind};
 use crate::handshake::responder::{Accepted, AwaitFinish, RespondRandomness, Responded};
 use crate::handshake::{Failed, Hello, Prologue};
 use crate::identity::PeerId;
-use crate::job::{Job, Ticket, Work};
+use crate::job::{Errand, Job, Ticket, Work};
 use crate::memory;
 use crate::mode::Mode;
 use crate::random::Stream;
@@ -30,7 +30,7 @@ use crate::wire::sealed::{self, Challenge, FragmentHeader};
 
 /// The hardest puzzle asked or solved.
 pub(crate) const MAX_PUZZLE_BITS: u8 = 20;
-/// A handshake that makes no progress is forgotten after this.
+/// A handshake that makes no progress, and does not wait for a job of ours, is forgotten after this.
 const STALL: Duration = Duration::from_secs(5);
 /// A handshake is forgotten after this.
 const DEADLINE: Duration = Duration::from_secs(20);
@@ -70,6 +70,8 @@ pub(crate) struct HalfOpen {
     pub(crate) timer: Instant,
     to_send: u16,
     resent: u16,
+    /// While a job is out for it.
+    errand: Option<Errand>,
 }
 
 enum Stage {
@@ -95,7 +97,7 @@ impl HalfOpen {
         let shared = 2 * size_of::<usize>() + size_of::<AwaitFinish>();
         let messages = message::response_len(mode) + message::finish_len(mode);
         // Its own key, and those of the transcript and the fragments.
-        (size_of::<AwaitingFinish>() + shared + messages) as u64 + memory::keys(1 + 10)
+        (size_of::<AwaitingFinish>() + shared + messages) as u64 + memory::keys(1 + 10) + Errand::bound()
     }
 
     /// Writes the next datagram that is to be sent now.
@@ -306,6 +308,7 @@ impl Engine {
             timer,
             to_send: 0,
             resent: 0,
+            errand: None,
         };
         let (slot, generation) = self.half_open.insert(half).ok()?;
         self.by_cookie.insert(id, slot);
@@ -350,13 +353,24 @@ impl Engine {
         let prologue = Box::new(Prologue { hello, cookie: cookie.to_bytes(), responder });
         let accept = cookie.accept & self.accept_bits;
         let work = Work::Respond { prologue, identity: self.identity.clone(), accept, init, randomness };
+        self.send_out(slot, generation, work);
+    }
+
+    /// Hands out a job for a handshake, which has until its deadline to come back: how slow a signer is, and how many
+    /// jobs are before it, is no fault of the peer's.
+    fn send_out(&mut self, slot: u32, generation: u32, work: Work) {
+        let Some(half) = self.half_open.named(slot, generation) else { return };
+        let wanted = Some(half.errand.insert(Errand::default()).wanted());
         let pending = Some(self.pending_jobs.one_more());
-        self.jobs.push_back(Job { ticket: Ticket::HalfOpen { slot, generation }, work, pending });
+        self.jobs.push_back(Job { ticket: Ticket::HalfOpen { slot, generation }, work, pending, wanted });
+        let deadline = self.now + DEADLINE;
+        self.rearm_half_open(slot, deadline);
     }
 
     /// The Response is made.
     pub(crate) fn responded(&mut self, slot: u32, generation: u32, result: Result<Box<Responded>, Failed>) {
         let Some(half) = self.half_open.named(slot, generation) else { return };
+        half.errand = None;
         let Ok(responded) = result else {
             self.metrics.handshakes_failed += 1;
             self.drop_half_open(slot);
@@ -425,15 +439,16 @@ impl Engine {
         let had = finish.have();
         finish.add(header.index, chunk);
         let moved = finish.have() != had;
-        if let Some(message) = finish.message().map(<[u8]>::to_vec) {
-            let state = Arc::clone(&awaiting.state);
-            self.accept_finish(slot, state, message);
-        } else if header.poll {
+        let whole = finish.message().map(|message| (Arc::clone(&awaiting.state), message.to_vec()));
+        if whole.is_none() && header.poll {
             awaiting.status_due = true;
             self.outgoing.insert(Outgoing::HalfOpen(slot));
         }
         if moved {
             self.progress(slot);
+        }
+        if let Some((state, message)) = whole {
+            self.accept_finish(slot, state, message);
         }
     }
 
@@ -447,13 +462,13 @@ impl Engine {
             awaiting.accepting = true;
         }
         let work = Work::Accept { state, own: self.identity.peer_id(), finish, wall: self.wall };
-        let pending = Some(self.pending_jobs.one_more());
-        self.jobs.push_back(Job { ticket: Ticket::HalfOpen { slot, generation }, work, pending });
+        self.send_out(slot, generation, work);
     }
 
     /// The Finish is verified: the session begins, and its first cell confirms it to the initiator.
     pub(crate) fn accepted(&mut self, slot: u32, generation: u32, result: Result<Box<Accepted>, Failed>) {
         let Some(half) = self.half_open.named(slot, generation) else { return };
+        half.errand = None;
         let path = half.path;
         let admitted = result.ok().filter(|accepted| self.may_open(accepted.peer, accepted.secrets.mode));
         let Some(Accepted { peer, secrets }) = admitted.map(|accepted| *accepted) else {
@@ -513,6 +528,11 @@ impl Engine {
         self.timers.remove(&(half.timer, Timer::HalfOpen(slot, generation)));
         self.by_cookie.remove(&half.cookie_id);
         self.outgoing.remove(&Outgoing::HalfOpen(slot));
+        if half.errand.is_some() {
+            // One that was handed out already sees that nobody waits for it.
+            let ticket = Ticket::HalfOpen { slot, generation };
+            self.jobs.retain(|job| job.ticket != ticket);
+        }
         if let Some(cid) = half.cid()
             && self.routes.get(&cid) == Some(Route::HalfOpen(slot))
         {

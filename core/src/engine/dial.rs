@@ -308,6 +308,7 @@ impl Engine {
             ticket: Dial::ticket(id),
             work: Work::Init { prologue, puzzle, randomness },
             pending: None,
+            wanted: None,
         });
     }
 
@@ -355,7 +356,7 @@ impl Engine {
             wall,
             randomness,
         };
-        self.jobs.push_back(Job { ticket: Dial::ticket(id), work, pending: None });
+        self.jobs.push_back(Job { ticket: Dial::ticket(id), work, pending: None, wanted: None });
     }
 
     /// The Response is verified: the session's cells begin, and the Finish is sent until one of the peer's confirms.

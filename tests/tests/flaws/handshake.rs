@@ -1,10 +1,13 @@
 //! The handshake: cookies, identities, modes.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use b4ae_core::{
-    Accept, CloseReason, Config, Engine, Event, Identity, Instant, Mode, ModePolicy, Path, PeerId, Secret,
-    SecretIdentity, Seed, SoftwareSigner, TransmitKind, TxBuf, UnixTime,
+    Accept, CloseReason, Config, Engine, Event, Identity, Instant, Limits, ML_DSA_PUBLIC_KEY_LEN, ML_DSA_SIGNATURE_LEN,
+    Mode, ModePolicy, Path, PeerId, Secret, SecretIdentity, Seed, SignError, Signer, SoftwareSigner, TransmitKind,
+    TxBuf, UnixTime,
 };
 use b4ae_sim::{Action, Encounter, Forged, HostSpec, Network};
 use b4ae_tests::{
@@ -311,7 +314,7 @@ fn secret_identity_reloads() {
     let again = Identity::from_secret(&reloaded);
     assert_eq!(again.peer_id(), identity.peer_id());
     let signer = SoftwareSigner::new(&Secret::new(stored.1));
-    let elsewhere = Identity::with_signer(&Secret::new(stored.0), Some(std::sync::Arc::new(signer)));
+    let elsewhere = Identity::with_signer(&Secret::new(stored.0), Some(Arc::new(signer)));
     assert_eq!(elsewhere.peer_id(), identity.peer_id());
 
     // And the reloaded one is as good as the first: a peer who pinned it opens a session with it in both modes.
@@ -344,6 +347,90 @@ fn a_bad_signer_hurts_only_its_own_handshake() {
     net.say(steady, b"still here");
     net.say(slow, b"here at last");
     assert!(net.all_arrive_within(secs(5)));
+}
+
+/// As a token or a service far away may be: the peer waits for its Response as long as it tries at all.
+#[test]
+fn a_signer_slower_than_a_stalled_handshake_lives_serves() {
+    let client = HostSpec::new(built(fast()));
+    let mut net = Net::of(15, HostSpec::new(open_server()), client).on(Network::Lan);
+    net.act(Action::SlowSigner(net.server, secs(7)));
+    let id = net.connect(ModePolicy::B);
+    net.run(secs(20));
+    assert!(net.world.partner(net.client, id).is_some(), "{:?}", closed(&net.world, net.client, id));
+}
+
+/// A signer who counts what is asked of it.
+struct Counting(SoftwareSigner, AtomicUsize);
+
+impl Signer for Counting {
+    fn public_key(&self) -> &[u8; ML_DSA_PUBLIC_KEY_LEN] {
+        self.0.public_key()
+    }
+
+    fn sign(
+        &self,
+        message: &[u8; 64],
+        randomness: &[u8; 32],
+        signature: &mut [u8; ML_DSA_SIGNATURE_LEN],
+    ) -> Result<(), SignError> {
+        self.1.fetch_add(1, Ordering::Relaxed);
+        self.0.sign(message, randomness, signature)
+    }
+}
+
+/// What a client sends, and where from.
+type Sent = (Path, Vec<Vec<u8>>);
+
+fn hear(server: &mut Engine, (from, datagrams): &mut Sent) {
+    datagrams.iter_mut().for_each(|sent| server.handle_datagram(Instant::ORIGIN, *from, sent));
+}
+
+/// A server with room for one handshake, which a first client's Init has taken; its signer; and the Init of a second.
+fn contested(pending_jobs: u32) -> (Engine, Arc<Counting>, Sent) {
+    let secret = SecretIdentity::generate(&Seed::new([1; 32]));
+    let signer = SoftwareSigner::new(secret.ml_dsa.as_ref().expect("it is for modes A and B"));
+    let signer = Arc::new(Counting(signer, AtomicUsize::new(0)));
+    let identity = Identity::with_signer(&secret.x25519, Some(Arc::clone(&signer) as Arc<dyn Signer>));
+    let limits = Limits { half_open: 1, pending_jobs, ..Limits::default() };
+    let config = built(fast().limits(Limits { sessions: 16, ..limits }).accept(Accept::Anyone(ModePolicy::B)));
+    let mut server =
+        Engine::new(&config, identity, &Seed::new([1; 32]), Instant::ORIGIN, UnixTime(0)).expect("an engine");
+    let now = Instant::ORIGIN;
+    let [mut first, second] = [2, 3].map(|n| {
+        let from = Path::new(stranger(n.into()), None);
+        let mut client = engine(&closed_client(), n);
+        client.connect(now, from, &server.peer_id(), ModePolicy::B).expect("room for a session");
+        hear(&mut server, &mut (from, outputs(&mut client)));
+        hear(&mut client, &mut (from, outputs(&mut server)));
+        client.run_inline(now);
+        (from, outputs(&mut client))
+    });
+    hear(&mut server, &mut first);
+    (server, signer, second)
+}
+
+/// Or else jobs that nobody waits for would keep out those of handshakes that are there.
+#[test]
+fn a_handshake_that_is_forgotten_takes_its_waiting_job_with_it() {
+    let (mut server, _, mut second) = contested(1);
+    hear(&mut server, &mut second);
+    let jobs: Vec<_> = std::iter::from_fn(|| server.poll_job()).collect();
+    assert_eq!(jobs.len(), 1);
+    jobs.into_iter().for_each(|job| server.handle_completion(Instant::ORIGIN, job.run()));
+    assert_eq!(outputs(&mut server).len(), 8, "the handshake that is there gets its Response");
+}
+
+#[test]
+fn a_signer_is_not_asked_for_a_handshake_that_was_forgotten_in_the_meantime() {
+    let (mut server, signer, mut second) = contested(2);
+    let job = server.poll_job().expect("for the first");
+    hear(&mut server, &mut second);
+    server.handle_completion(Instant::ORIGIN, job.run());
+    assert_eq!(signer.1.load(Ordering::Relaxed), 0, "for nobody");
+    server.run_inline(Instant::ORIGIN);
+    assert_eq!(signer.1.load(Ordering::Relaxed), 1);
+    assert_eq!(outputs(&mut server).len(), 8);
 }
 
 /// An unanswered handshake ends when the configuration says, and its events are the last of the session.
