@@ -213,7 +213,9 @@ pub(crate) struct TrafficArgs {
 /// Options of `serve`.
 #[derive(Args, Debug)]
 #[command(after_help = "\
-Stops on Ctrl-C or SIGTERM, after telling its peers.
+Stops on Ctrl-C or SIGTERM, after telling its peers and printing every message that it has confirmed to them, however
+slow the reader of its output is. A second signal breaks that off; the exit code is then 10, and the messages lost are
+counted.
 
 Examples:
   b4ae serve

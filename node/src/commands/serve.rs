@@ -81,7 +81,7 @@ async fn leave(endpoint: &Endpoint, goodbye: Duration, json: bool, outlet: &Outl
                 return false;
             }
             // What opened at the last moment may have been confirmed something.
-            Ok(peer) = endpoint.accept() => _ = tokio::spawn(session(peer, json, outlet.clone())),
+            Ok(peer) = endpoint.accept() => { tokio::spawn(session(peer, json, outlet.clone())); }
         }
     }
 }

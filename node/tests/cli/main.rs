@@ -7,4 +7,5 @@ mod errors;
 mod impaired;
 mod keys;
 mod messages;
+mod output;
 mod run;
