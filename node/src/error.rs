@@ -65,6 +65,8 @@ pub(crate) enum Error {
     NotThePeer(String),
     /// The endpoint cannot be made, in most cases because its address cannot be bound.
     Bind(BindError),
+    /// Asked to stop before there was a session.
+    Interrupted { before: String },
     /// The session ended, or time ran out, with messages unconfirmed.
     NotDelivered { peer: String, why: String, confirmed: u64, handed_over: u64 },
     /// Messages that their senders take for arrived never left through standard output: it failed, or the wait for it
@@ -112,7 +114,7 @@ impl Error {
                 | BindError::Socket { .. },
             ) => 9,
             Self::Io { .. } | Self::Unwritten { failed: Some(_), .. } | Self::Bind(_) => 1,
-            Self::NotDelivered { .. } | Self::Unwritten { failed: None, .. } => 10,
+            Self::Interrupted { .. } | Self::NotDelivered { .. } | Self::Unwritten { failed: None, .. } => 10,
             Self::TooLong { .. } => 11,
             Self::Verdict(_) => 12,
         }
@@ -121,7 +123,12 @@ impl Error {
     /// What the reader can do about it.
     pub(crate) fn advice(&self) -> Option<String> {
         let advice = match self {
-            Self::Io { .. } | Self::Config(_) | Self::KeyIo { .. } | Self::Bind(_) | Self::Verdict(_) => return None,
+            Self::Io { .. }
+            | Self::Config(_)
+            | Self::KeyIo { .. }
+            | Self::Bind(_)
+            | Self::Interrupted { .. }
+            | Self::Verdict(_) => return None,
             Self::Usage(_) => "see `b4ae help`".into(),
             Self::Address { .. } => {
                 "an address looks like b4ae://host:port#fingerprint, and `b4ae id` on the other machine prints it; in \
@@ -201,6 +208,7 @@ impl fmt::Display for Error {
                 "the handshake with {peer} failed: it does not allow this identity, or what answered is not the peer"
             ),
             Self::Bind(source) => source.fmt(f),
+            Self::Interrupted { before } => write!(f, "interrupted before {before}; nothing was sent"),
             Self::NotDelivered { peer, why, confirmed, handed_over } => {
                 write!(f, "{confirmed} of {handed_over} messages to {peer} were confirmed, then: {why}")
             }
