@@ -224,6 +224,11 @@ impl Link {
             }
         }
         if self.stage == Stage::Closing && !self.full {
+            // The peer has been told that these arrived, and the engine keeps nothing for a session that we closed.
+            let left = self.receive(engine, wake);
+            if left != Look::Done {
+                return left;
+            }
             if let Ok(mut session) = engine.session(self.id) {
                 session.close();
             }
@@ -249,7 +254,8 @@ impl Link {
         Ok(message)
     }
 
-    /// From the engine to the handles, while there is room: what stays with the engine is what holds the sender back.
+    /// From the engine to the handles, while there is room: what stays with the engine is what holds the sender back. Once
+    /// the session is to close, all that there is.
     fn receive(&mut self, engine: &mut Engine, wake: &mut ToWake) -> Look {
         let mut budget = BUDGET;
         loop {
@@ -281,7 +287,11 @@ impl Link {
         let Some(len) = session.next_len() else { return Ok(None) };
         {
             let Some(mut state) = try_lock(&self.shared.state) else { return Err(Look::Locked) };
-            state.stalled = !state.incoming.has_room(len);
+            let room = match self.stage {
+                Stage::Open => state.incoming.has_room(len),
+                _ => state.incoming.has_room_at_end(len, self.shared.mailbox.receive_bytes),
+            };
+            state.stalled = !room;
             if state.stalled {
                 return Ok(None);
             }

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use b4ae_core::{Clock, Instant, Metrics, ModePolicy, Path, PeerId};
+use b4ae_core::{Clock, Instant, Limits, Metrics, ModePolicy, Path, PeerId};
 
 use crate::Pacing;
 use crate::counters::Counters;
@@ -53,6 +53,8 @@ pub(crate) struct Mailbox {
     pub(crate) peer_id: PeerId,
     pub(crate) offer: ModePolicy,
     pub(crate) longest_message: usize,
+    /// What the engine holds of messages received in one session, in bytes.
+    pub(crate) receive_bytes: usize,
     pub(crate) protected: bool,
 }
 
@@ -68,7 +70,7 @@ impl Mailbox {
         local: SocketAddr,
         peer_id: PeerId,
         offer: ModePolicy,
-        longest_message: usize,
+        limits: &Limits,
         protected: bool,
     ) -> Self {
         Self {
@@ -90,7 +92,8 @@ impl Mailbox {
             local,
             peer_id,
             offer,
-            longest_message,
+            longest_message: limits.message,
+            receive_bytes: limits.receive_bytes,
             protected,
         }
     }

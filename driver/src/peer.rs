@@ -16,6 +16,8 @@ use crate::{Closed, Stopped};
 const MESSAGES: usize = 64;
 /// Their bytes, each way; one message of any length fits into an empty queue.
 const BYTES: usize = 256 << 10;
+/// Bytes of a message in one cell.
+const DATA_LEN: usize = 1024;
 
 /// Shared by the loop and every handle of the session.
 pub(crate) struct Shared {
@@ -68,6 +70,14 @@ pub(crate) struct Messages {
 impl Messages {
     pub(crate) fn has_room(&self, len: usize) -> bool {
         self.queue.is_empty() || (self.queue.len() < MESSAGES && self.bytes + len <= BYTES)
+    }
+
+    /// Whether `len` bytes more are within all that the engine may have confirmed when the session closes, `window`,
+    /// and what waits here by then.
+    pub(crate) fn has_room_at_end(&self, len: usize, window: usize) -> bool {
+        // The window is counted in cells, so that short messages take more of it than their bytes.
+        let held = self.bytes.saturating_add(len).saturating_add(self.queue.len().saturating_mul(DATA_LEN));
+        self.queue.is_empty() || held <= (BYTES + MESSAGES * DATA_LEN).saturating_add(window.saturating_mul(2))
     }
 
     pub(crate) fn push(&mut self, message: Message) {

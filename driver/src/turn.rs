@@ -135,7 +135,7 @@ impl Driver {
         let socket = Socket::bind(listen)?;
         let (limits, traffic) = (config.limits(), config.traffic());
         let protected = traffic.is_protected();
-        let mailbox = Arc::new(Mailbox::new(clock, socket.local(), engine.peer_id(), offer, limits.message, protected));
+        let mailbox = Arc::new(Mailbox::new(clock, socket.local(), engine.peer_id(), offer, limits, protected));
         let tick = Tick::new(traffic, tick);
         let apart = traffic.slot_distance(limits.sessions);
         let spin = spin.min(MOST_SPIN).min(tick.length().unwrap_or(apart) / 2);

@@ -213,7 +213,9 @@ pub(crate) struct TrafficArgs {
 /// Options of `serve`.
 #[derive(Args, Debug)]
 #[command(after_help = "\
-Stops on Ctrl-C or SIGTERM, after telling its peers.
+Stops on Ctrl-C, on SIGTERM, and when its terminal hangs up, after telling its peers and printing every message that it has confirmed to them, however
+slow the reader of its output is. A second signal breaks that off; the exit code is then 10, and the messages lost are
+counted.
 
 Examples:
   b4ae serve
@@ -249,6 +251,7 @@ pub(crate) struct Serve {
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Returns once the peer has confirmed everything. Without a key file the peer sees an identity made for this one use.
+What the peer says meanwhile is not shown, but that it said something is: `b4ae chat` talks both ways.
 
 Examples:
   b4ae send 'b4ae://host:46254#fingerprint' 'hello'
@@ -272,14 +275,23 @@ pub(crate) struct Send {
     #[command(flatten)]
     pub(crate) traffic: TrafficArgs,
     /// Give up after so many seconds [default: 20 to be answered, then as long as the peer is there]
-    #[arg(short, long, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..=86_400))]
+    #[arg(
+        short,
+        long,
+        value_name = "SECONDS",
+        value_parser = clap::value_parser!(u32).range(1..=86_400),
+        help = "Give up after so many seconds; to tell the peer so may take half a second more [default: 20 to be \
+                answered, then as long as the peer is there]"
+    )]
     pub(crate) timeout: Option<u32>,
 }
 
 /// Options of `chat`.
 #[derive(Args, Debug)]
 #[command(after_help = "\
-One side listens, the other connects. Ends at the end of standard input (Ctrl-D), or when the peer leaves.
+One side listens, the other connects. Ends at the end of standard input (Ctrl-D), once all that was said is confirmed,
+when the peer leaves, or on Ctrl-C, SIGTERM or a hangup: then the exit code is 10 if not everything was confirmed. What the peer
+was told has arrived is printed first, however slow the reader of the output is; another signal breaks that off.
 
 Examples:
   b4ae chat --listen 0.0.0.0:46254

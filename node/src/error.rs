@@ -20,7 +20,7 @@ Exit codes:
    7  the peer accepts none of the modes offered
    8  what answered could not prove to be the peer
    9  the listening address cannot be used
-  10  not everything was delivered
+  10  not everything was delivered, or not all that came was written out
   11  a message is too long
   12  the demo's check failed";
 
@@ -65,8 +65,13 @@ pub(crate) enum Error {
     NotThePeer(String),
     /// The endpoint cannot be made, in most cases because its address cannot be bound.
     Bind(BindError),
+    /// Asked to stop before there was a session.
+    Interrupted { before: String },
     /// The session ended, or time ran out, with messages unconfirmed.
     NotDelivered { peer: String, why: String, confirmed: u64, handed_over: u64 },
+    /// Messages that their senders take for arrived never left through standard output: it failed, or the wait for it
+    /// was broken off.
+    Unwritten { count: u64, failed: Option<io::Error> },
     /// A message is longer than the limit, in bytes.
     TooLong { what: String, max: usize },
     /// The demo measured something it should not have.
@@ -108,8 +113,8 @@ impl Error {
                 | BindError::Unavailable { .. }
                 | BindError::Socket { .. },
             ) => 9,
-            Self::Io { .. } | Self::Bind(_) => 1,
-            Self::NotDelivered { .. } => 10,
+            Self::Io { .. } | Self::Unwritten { failed: Some(_), .. } | Self::Bind(_) => 1,
+            Self::Interrupted { .. } | Self::NotDelivered { .. } | Self::Unwritten { failed: None, .. } => 10,
             Self::TooLong { .. } => 11,
             Self::Verdict(_) => 12,
         }
@@ -118,7 +123,12 @@ impl Error {
     /// What the reader can do about it.
     pub(crate) fn advice(&self) -> Option<String> {
         let advice = match self {
-            Self::Io { .. } | Self::Config(_) | Self::KeyIo { .. } | Self::Bind(_) | Self::Verdict(_) => return None,
+            Self::Io { .. }
+            | Self::Config(_)
+            | Self::KeyIo { .. }
+            | Self::Bind(_)
+            | Self::Interrupted { .. }
+            | Self::Verdict(_) => return None,
             Self::Usage(_) => "see `b4ae help`".into(),
             Self::Address { .. } => {
                 "an address looks like b4ae://host:port#fingerprint, and `b4ae id` on the other machine prints it; in \
@@ -157,6 +167,7 @@ impl Error {
                                     fingerprint (`b4ae id`); otherwise something else sits at its address"
                 .into(),
             Self::NotDelivered { .. } => "what was not confirmed may or may not have arrived; send it again".into(),
+            Self::Unwritten { .. } => "their senders do not know: ask them to send again".into(),
             Self::TooLong { .. } => "split it".into(),
         };
         Some(advice)
@@ -197,8 +208,17 @@ impl fmt::Display for Error {
                 "the handshake with {peer} failed: it does not allow this identity, or what answered is not the peer"
             ),
             Self::Bind(source) => source.fmt(f),
+            Self::Interrupted { before } => write!(f, "interrupted before {before}; nothing was sent"),
             Self::NotDelivered { peer, why, confirmed, handed_over } => {
                 write!(f, "{confirmed} of {handed_over} messages to {peer} were confirmed, then: {why}")
+            }
+            Self::Unwritten { count, failed } => {
+                let verb = if *count == 1 { "message was" } else { "messages were" };
+                write!(f, "{count} confirmed {verb} not written to standard output: ")?;
+                match failed {
+                    Some(source) => source.fmt(f),
+                    None => f.write_str("interrupted while its reader was slow"),
+                }
             }
             Self::TooLong { what, max } => write!(f, "{what} is longer than a message may be ({max} bytes)"),
             Self::Verdict(what) => write!(f, "the demo failed: {what}"),

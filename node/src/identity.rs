@@ -8,6 +8,7 @@ use zeroize::Zeroizing;
 use crate::cli::KeyArgs;
 use crate::error::Error;
 use crate::keystore;
+use crate::output::note;
 
 /// `N` bytes of entropy from the system.
 pub(crate) fn entropy<const N: usize>() -> Result<Zeroizing<[u8; N]>, Error> {
@@ -34,11 +35,11 @@ pub(crate) fn load_or_ephemeral(args: &KeyArgs) -> Result<Identity, Error> {
     match load(args) {
         Err(Error::KeyMissing(path)) if args.key.is_none() => {
             let (identity, _) = generate()?;
-            eprintln!(
-                "b4ae: no key file {}; the peer sees {}, an identity made for this one use",
+            note(format_args!(
+                "no key file {}; the peer sees {}, an identity made for this one use",
                 path.display(),
                 identity.peer_id()
-            );
+            ));
             Ok(identity)
         }
         other => other,

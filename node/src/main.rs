@@ -12,6 +12,7 @@ mod keystore;
 mod net;
 mod output;
 mod passphrase;
+mod printer;
 mod progress;
 mod signal;
 

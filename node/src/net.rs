@@ -13,6 +13,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::cli::{ModeArg, Profile, TrafficArgs};
 use crate::error::Error;
+use crate::signal::Stop;
 
 /// How long the handshake may take unless told otherwise.
 const HANDSHAKE: Duration = Duration::from_secs(20);
@@ -136,14 +137,29 @@ fn linger(traffic: &Traffic) -> Duration {
     LINGER.min(traffic.interval() * 4).max(traffic.longest_gap(1))
 }
 
-/// Ends the session within `limit`, having told the peer, and stops the endpoint.
-pub(crate) async fn leave(endpoint: &Endpoint, peer: &Peer, limit: Duration, traffic: &Traffic) {
-    // Ready as soon as the peer has confirmed the end: nobody has to wait for the whole endpoint to fall silent.
-    if timeout(limit, peer.close()).await.is_ok() && peer.closed().await == Closed::Session(CloseReason::Peer) {
-        // It was the peer who ended it, and is still waiting for the confirmation in one of our next slots.
-        sleep(linger(traffic)).await;
-    }
+/// Ends the session within `limit`, having told the peer, and stops the endpoint. `false` if asked to `stop` meanwhile:
+/// whoever asks again means at once.
+pub(crate) async fn leave(
+    endpoint: &Endpoint,
+    peer: &Peer,
+    limit: Duration,
+    traffic: &Traffic,
+    stop: &mut Stop,
+) -> bool {
+    let told = async {
+        // Ready as soon as the peer has confirmed the end: nobody has to wait for the whole endpoint to fall silent.
+        peer.close().await;
+        if peer.closed().await == Closed::Session(CloseReason::Peer) {
+            // It was the peer who ended it, and is still waiting for the confirmation in one of our next slots.
+            sleep(linger(traffic)).await;
+        }
+    };
+    let undisturbed = tokio::select! {
+        _ = timeout(limit, told) => true,
+        () = stop.asked() => false,
+    };
     endpoint.close(Duration::ZERO).await;
+    undisturbed
 }
 
 /// How many of the first `sent` messages the peer has confirmed without a gap.

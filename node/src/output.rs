@@ -1,6 +1,6 @@
 //! What goes to standard output: messages made safe for terminals, and events as JSON lines.
 
-use std::fmt::Write as _;
+use std::fmt::{Display, Write as _};
 use std::io::{self, Write as _};
 use std::str;
 
@@ -13,12 +13,18 @@ use crate::error::Error;
 /// Bytes of a binary message that are shown.
 const BINARY_SHOWN: usize = 32;
 
+/// Tells the user something on standard error. Where that cannot be written nobody is there to be told.
+pub(crate) fn note(text: impl Display) {
+    let _ = writeln!(io::stderr().lock(), "b4ae: {text}");
+}
+
 /// Prints one line.
 pub(crate) fn line(text: &str) -> Result<(), Error> {
     write_line(text).map_err(Error::io("writing to standard output"))
 }
 
-fn write_line(text: &str) -> io::Result<()> {
+/// Writes one line to standard output, at once.
+pub(crate) fn write_line(text: &str) -> io::Result<()> {
     let mut out = io::stdout().lock();
     writeln!(out, "{text}")?;
     out.flush()
@@ -78,13 +84,12 @@ enum Content<'a> {
 }
 
 impl Notice {
-    /// Writes the notice to standard output, as text or as a JSON line, at once.
-    pub(crate) fn print(&self, json: bool) -> Result<(), Error> {
-        let text = if json { self.json().map_err(Error::io("writing JSON"))? } else { self.text() };
-        line(&text)
+    /// The notice as text or as a JSON line.
+    pub(crate) fn render(&self, json: bool) -> String {
+        if json { self.json() } else { self.text() }
     }
 
-    fn json(&self) -> io::Result<String> {
+    fn json(&self) -> String {
         let UnixTime(time) = Clock::wall();
         let json = match self {
             Self::Listening { address, uris, fingerprint } => {
@@ -113,7 +118,7 @@ impl Notice {
                 reason: keyword(*reason),
             },
         };
-        serde_json::to_string(&json).map_err(io::Error::other)
+        serde_json::to_string(&json).expect("strings and numbers have a form in JSON")
     }
 
     fn text(&self) -> String {

@@ -52,7 +52,8 @@ impl World {
         let engine = Engine::new(config, identity.clone(), &Seed::new([2; 32]), Instant::ORIGIN, UnixTime(0));
         let engine = engine.expect("the configuration fits");
         let local = "127.0.0.1:1".parse().expect("an address");
-        let mailbox = Arc::new(Mailbox::new(Clock::new(), local, engine.peer_id(), ModePolicy::A, 1000, false));
+        let mailbox =
+            Arc::new(Mailbox::new(Clock::new(), local, engine.peer_id(), ModePolicy::A, config.limits(), false));
         let handle = Some(Handle::new(Arc::clone(&mailbox), Duration::ZERO));
         Self { engine, links: Links::new(Arc::clone(&mailbox)), mailbox, handle }
     }

@@ -6,6 +6,7 @@ use qrcode::{EcLevel, QrCode};
 
 use crate::cli::Id;
 use crate::error::Error;
+use crate::output::note;
 use crate::{address, identity, output};
 
 /// Black on white whatever the terminal's colours.
@@ -17,7 +18,7 @@ pub(crate) fn run(args: &Id) -> Result<(), Error> {
     let peer = identity::load(&args.key)?.peer_id();
     let host = args.host.clone().unwrap_or_else(|| {
         let host = address::outward();
-        eprintln!("b4ae: the host {host} is this machine's own idea; --host names what others reach it at");
+        note(format_args!("the host {host} is this machine's own idea; --host names what others reach it at"));
         host
     });
     let uri = address::uri(&host, args.port, peer)?.to_string();

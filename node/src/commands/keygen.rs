@@ -2,6 +2,7 @@
 
 use crate::cli::Keygen;
 use crate::error::Error;
+use crate::output::{self, note};
 use crate::{identity, keyfile, keystore, passphrase};
 
 /// Writes a new key file and prints its fingerprint.
@@ -18,6 +19,6 @@ pub(crate) fn run(args: &Keygen) -> Result<(), Error> {
         .map_err(|_| Error::KeyFormat(path.clone()))?;
     keystore::store(&path, &bytes, args.force)?;
     let sealed = if passphrase.is_some() { ", sealed under the passphrase" } else { "" };
-    eprintln!("b4ae: wrote the key file {}{sealed}", path.display());
-    crate::output::line(&identity.peer_id().to_string())
+    note(format_args!("wrote the key file {}{sealed}", path.display()));
+    output::line(&identity.peer_id().to_string())
 }

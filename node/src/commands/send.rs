@@ -4,7 +4,7 @@ use std::cell::{Cell, OnceCell};
 use std::fs::File;
 use std::io::{self, IsTerminal as _, Read as _};
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use b4ae_core::{Limits, ModePolicy, PeerUri};
 use b4ae_tokio::{Closed, Endpoint, EndpointConfig, Peer, SendError};
@@ -13,6 +13,7 @@ use tokio::time::timeout;
 use crate::cli::{ModeArg, Send};
 use crate::error::Error;
 use crate::input::Lines;
+use crate::output::note;
 use crate::signal::Stop;
 use crate::{address, identity, net, progress};
 
@@ -46,15 +47,19 @@ pub(crate) fn run(args: &Send) -> Result<(), Error> {
     let errand = Errand { uri, mode: args.mode, modes, limit, peer: OnceCell::new(), sent: Cell::new(0) };
     net::run(async {
         let endpoint = net::bind(EndpointConfig::new(identity, config)).await?;
-        let done = errand.run(&endpoint, source).await;
+        let mut stop = Stop::install()?;
+        let start = Instant::now();
+        let done = errand.run(&endpoint, source, &mut stop).await;
+        let Some(peer) = errand.peer.get() else {
+            endpoint.close(Duration::ZERO).await;
+            return done;
+        };
         let undelivered = matches!(done, Err(Error::NotDelivered { .. }));
-        match errand.peer.get() {
-            Some(peer) => {
-                let goodbye = if undelivered { SHORT_GOODBYE } else { GOODBYE.max(net::there_and_back(&traffic)) };
-                net::leave(&endpoint, peer, goodbye, &traffic).await;
-            }
-            None => endpoint.close(Duration::ZERO).await,
-        }
+        let goodbye = if undelivered { SHORT_GOODBYE } else { GOODBYE.max(net::there_and_back(&traffic)) };
+        // A time limit is for everything; but it is not the peer who set it, and a moment tells it that we are gone.
+        let left = limit.map(|limit| limit.saturating_sub(start.elapsed()).max(SHORT_GOODBYE));
+        net::leave(&endpoint, peer, left.map_or(goodbye, |left| left.min(goodbye)), &traffic, &mut stop).await;
+        tell_unshown(peer).await;
         done
     })
 }
@@ -72,8 +77,7 @@ struct Errand {
 }
 
 impl Errand {
-    async fn run(&self, endpoint: &Endpoint, source: Source) -> Result<(), Error> {
-        let mut stop = Stop::install()?;
+    async fn run(&self, endpoint: &Endpoint, source: Source, stop: &mut Stop) -> Result<(), Error> {
         let limited = async {
             match self.limit {
                 None => self.connect_and_deliver(endpoint, source).await,
@@ -85,7 +89,10 @@ impl Errand {
         };
         tokio::select! {
             done = limited => done,
-            () = stop.asked() => Err(self.not_delivered("interrupted".into()).await),
+            () = stop.asked() => Err(match self.peer.get() {
+                Some(_) => self.not_delivered("interrupted".into()).await,
+                None => Error::Interrupted { before: format!("{} answered", self.place()) },
+            }),
         }
     }
 
@@ -99,7 +106,12 @@ impl Errand {
         let done =
             if typed { sending.await } else { progress::during(format!("sending to {}", self.place()), sending).await };
         match done {
-            Ok(()) => Ok(()),
+            Ok(()) => {
+                if self.sent.get() == 0 {
+                    note("standard input had no lines: nothing was sent");
+                }
+                Ok(())
+            }
             Err(Failed::Ended(closed)) => Err(self.not_delivered(closed.to_string()).await),
             Err(Failed::Other(error)) => Err(error),
         }
@@ -174,6 +186,20 @@ enum Failed {
 impl From<Closed> for Failed {
     fn from(closed: Closed) -> Self {
         Self::Ended(closed)
+    }
+}
+
+/// What is there to hear is heard with `chat`: a command that sends has no output of the peer's choosing. But the peer
+/// believes that it was heard.
+async fn tell_unshown(peer: &Peer) {
+    let mut count = 0_u64;
+    while peer.recv().await.is_ok() {
+        count += 1;
+    }
+    match count {
+        0 => {}
+        1 => note("a message from the peer was not shown: `b4ae chat` shows what a peer says"),
+        _ => note(format_args!("{count} messages from the peer were not shown: `b4ae chat` shows what a peer says")),
     }
 }
 

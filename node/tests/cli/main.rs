@@ -6,5 +6,7 @@ mod demo;
 mod errors;
 mod impaired;
 mod keys;
+mod leaving;
 mod messages;
+mod output;
 mod run;

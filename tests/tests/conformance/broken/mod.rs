@@ -110,6 +110,8 @@ broken! {
         => lifecycle::closing_an_endpoint_frees_its_port_and_stops_every_handle, "whoever waited is told";
     an_end_that_is_not_told: NeverTellsTheEnd, thread
         => lifecycle::closing_a_peer_tells_both_sides_and_refuses_more, "whoever closes is told";
+    messages_lost_with_a_close: LosesMessages, thread
+        => lifecycle::whoever_closes_still_gets_all_that_was_confirmed, "what was confirmed is not lost";
     messages_forgotten_with_their_session: ForgetsWhatEnded, thread
         => lifecycle::messages_of_a_session_that_ended_before_it_was_accepted_are_kept, "what was confirmed is there";
     another_end: TellsTheWrongEnd, thread

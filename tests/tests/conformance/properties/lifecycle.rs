@@ -81,6 +81,24 @@ pub(crate) fn closing_a_peer_tells_both_sides_and_refuses_more(driver: &dyn Driv
     assert_eq!(done(to_alice.flush(Wait::Long)), Ok(()), "nothing was sent, so nothing is missing");
 }
 
+pub(crate) fn whoever_closes_still_gets_all_that_was_confirmed(driver: &dyn Driver) {
+    // More than the handles' queue has room for: the rest waits in the engine.
+    const COUNT: usize = 200;
+    for whole_endpoint in [false, true] {
+        let ((_alice, to_bob), (bob, to_alice)) = pair(driver, config());
+        (0..COUNT).for_each(|number| _ = send(&*to_bob, numbered(number, 100)));
+        done(to_bob.flush(Wait::Long)).expect("there is room for all");
+        if whole_endpoint {
+            done(bob.close(FLUSH, Wait::Long));
+        } else {
+            done(to_alice.close(Wait::Long));
+        }
+        let (messages, _) = recv_all(&*to_alice);
+        assert_eq!(messages.len(), COUNT, "what was confirmed is not lost");
+        assert!(messages.into_iter().eq((0..COUNT).map(|number| numbered(number, 100))), "and is in order");
+    }
+}
+
 pub(crate) fn messages_of_a_session_that_ended_before_it_was_accepted_are_kept(driver: &dyn Driver) {
     let (alice, bob) = (bind(driver, config()), bind(driver, config()));
     let to_bob = connect(&*alice, &bob.uri("127.0.0.1"));

@@ -31,6 +31,7 @@ macro_rules! properties {
             lifecycle::dropping_the_last_handle_of_an_endpoint_delivers_what_is_queued_and_stops,
             lifecycle::closing_an_endpoint_frees_its_port_and_stops_every_handle,
             lifecycle::closing_a_peer_tells_both_sides_and_refuses_more,
+            lifecycle::whoever_closes_still_gets_all_that_was_confirmed,
             lifecycle::messages_of_a_session_that_ended_before_it_was_accepted_are_kept,
             lifecycle::a_peer_that_is_gone_without_a_word_ends_the_session,
             lifecycle::the_end_of_the_loops_executor_wakes_whoever_waits,
