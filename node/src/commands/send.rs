@@ -4,9 +4,9 @@ use std::cell::{Cell, OnceCell};
 use std::fs::File;
 use std::io::{self, IsTerminal as _, Read as _};
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use b4ae_core::{Limits, ModePolicy, PeerUri};
+use b4ae_core::{Clock, Limits, ModePolicy, PeerUri};
 use b4ae_tokio::{Closed, Endpoint, EndpointConfig, Peer, SendError};
 use tokio::time::timeout;
 
@@ -48,7 +48,8 @@ pub(crate) fn run(args: &Send) -> Result<(), Error> {
     net::run(async {
         let endpoint = net::bind(EndpointConfig::new(identity, config)).await?;
         let mut stop = Stop::install()?;
-        let start = Instant::now();
+        let clock = Clock::new();
+        let start = clock.now();
         let done = errand.run(&endpoint, source, &mut stop).await;
         let Some(peer) = errand.peer.get() else {
             endpoint.close(Duration::ZERO).await;
@@ -57,7 +58,7 @@ pub(crate) fn run(args: &Send) -> Result<(), Error> {
         let undelivered = matches!(done, Err(Error::NotDelivered { .. }));
         let goodbye = if undelivered { SHORT_GOODBYE } else { GOODBYE.max(net::there_and_back(&traffic)) };
         // A time limit is for everything; but it is not the peer who set it, and a moment tells it that we are gone.
-        let left = limit.map(|limit| limit.saturating_sub(start.elapsed()).max(SHORT_GOODBYE));
+        let left = limit.map(|limit| limit.saturating_sub(clock.now() - start).max(SHORT_GOODBYE));
         net::leave(&endpoint, peer, left.map_or(goodbye, |left| left.min(goodbye)), &traffic, &mut stop).await;
         tell_unshown(peer).await;
         done
