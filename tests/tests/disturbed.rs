@@ -71,6 +71,24 @@ fn copies_of_a_challenge_do_not_undo_a_handshake_over_a_slow_path() {
     }
 }
 
+#[test]
+fn a_handshake_survives_the_loss_of_three_finishes() {
+    for (modes, fragments) in [(ModePolicy::A, 1), (ModePolicy::B, 7)] {
+        let mut world = World::new([constant(2), constant(2)]);
+        let id = world.connect(0, 1, modes);
+        let mut sent = 0;
+        for _ in 0..10_000 {
+            world.turn_with(&mut |flight| {
+                sent += usize::from(flight.from == 0 && flight.kind == TransmitKind::Handshake);
+                // The Hello and the Init arrive.
+                let lost = flight.from == 0 && (4..4 + 3 * fragments).contains(&sent);
+                if lost { Vec::new() } else { vec![flight] }
+            });
+        }
+        assert_eq!(world.opened(0), Some(id), "{modes:?}");
+    }
+}
+
 /// Each copy of the Hello gets a Challenge of its own, which is as good as the first: the next is always there.
 #[test]
 fn fresh_challenges_all_the_time_do_not_undo_a_handshake_over_a_slow_path() {

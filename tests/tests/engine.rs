@@ -176,7 +176,7 @@ fn a_handshake_survives_the_responder_forgetting_it_half_way() {
     let (mut seen, mut muted) = (0, false);
     for turn in 0..20_000 {
         // Silence from the second Response datagram on, for longer than a half-open handshake lives.
-        if turn == 7000 {
+        if turn == 11_000 {
             muted = false;
         }
         world.turn_with(&mut |flight| {

@@ -32,6 +32,9 @@ use crate::wire::sealed::{self, Challenge, FragmentHeader};
 pub(crate) const MAX_PUZZLE_BITS: u8 = 20;
 /// A handshake that makes no progress, and does not wait for a job of ours, is forgotten after this.
 const STALL: Duration = Duration::from_secs(5);
+/// The same once its Response is out. The initiator cannot go back from there, and its fourth Finish comes at most 8.75 s
+/// after the Response.
+const FINISH_STALL: Duration = Duration::from_secs(10);
 /// A handshake is forgotten after this.
 const DEADLINE: Duration = Duration::from_secs(20);
 /// Datagrams of one handshake that are sent again on request.
@@ -396,9 +399,9 @@ impl Engine {
         self.outgoing.insert(Outgoing::HalfOpen(slot));
     }
 
-    /// A handshake has moved on: its peer gets more time, within the deadline.
+    /// A handshake whose Response is out has moved on: its peer gets more time, within the deadline.
     fn progress(&mut self, slot: u32) {
-        let stall = self.now + STALL;
+        let stall = self.now + FINISH_STALL;
         self.rearm_half_open(slot, stall);
     }
 
