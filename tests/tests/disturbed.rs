@@ -71,6 +71,33 @@ fn copies_of_a_challenge_do_not_undo_a_handshake_over_a_slow_path() {
     }
 }
 
+/// The network loses the first Response, and an observer sends copies of the first Init fragment at once, which says that
+/// nothing is there: what is sent for those is lost as well.
+#[test]
+fn copies_of_an_init_do_not_use_up_what_is_sent_again() {
+    for modes in [ModePolicy::A, ModePolicy::B] {
+        let mut world = World::new([constant(2), constant(2)]);
+        let id = world.connect(0, 1, modes);
+        let (mut sent, mut answered, mut init) = (0, 0, None);
+        for turn in 0..2000 {
+            let lossy = turn < 400;
+            world.turn_with(&mut |flight| {
+                sent += usize::from(flight.from == 0);
+                if flight.from == 0 && sent == 2 {
+                    init = Some(flight.clone());
+                }
+                answered += usize::from(flight.from == 1);
+                let lost = lossy && flight.from == 1 && answered > 1;
+                if lost { Vec::new() } else { vec![flight] }
+            });
+            if let Some(init) = init.as_ref().filter(|_| turn < 300) {
+                world.wire.push(Flight { at: world.now, ..init.clone() });
+            }
+        }
+        assert_eq!(world.opened(0), Some(id), "{modes:?}: {:?}", world.closed(0));
+    }
+}
+
 #[test]
 fn a_handshake_survives_the_loss_of_three_finishes() {
     for (modes, fragments) in [(ModePolicy::A, 1), (ModePolicy::B, 7)] {

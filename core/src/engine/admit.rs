@@ -39,6 +39,8 @@ const FINISH_STALL: Duration = Duration::from_secs(10);
 const DEADLINE: Duration = Duration::from_secs(20);
 /// Datagrams of one handshake that are sent again on request.
 const MAX_RESENT: u16 = 64;
+/// What is asked for again sooner is on its way still, and what asks may be a copy: an initiator waits 750 ms at least.
+const RESEND_GAP: Duration = Duration::from_millis(500);
 
 /// Challenges that may wait to be sent.
 pub(crate) fn max_challenges(limits: &Limits) -> usize {
@@ -73,6 +75,8 @@ pub(crate) struct HalfOpen {
     pub(crate) timer: Instant,
     to_send: u16,
     resent: u16,
+    /// From when on a request is answered again.
+    resend_from: Instant,
     /// While a job is out for it.
     errand: Option<Errand>,
 }
@@ -162,11 +166,12 @@ impl HalfOpen {
     }
 
     /// Has what the peer lacks of the Response sent again, within bounds.
-    fn resend(&mut self, have: u16) {
+    fn resend(&mut self, have: u16, now: Instant) {
         let Stage::Finish(awaiting) = &self.stage else { return };
         let missing = fragment::all(fragment::count(awaiting.response.len(), sealed::CHUNK)) & !have;
         let fresh = (missing & !self.to_send).count_ones() as u16;
-        if self.resent + fresh <= MAX_RESENT {
+        if fresh != 0 && now >= self.resend_from && self.resent + fresh <= MAX_RESENT {
+            self.resend_from = now + RESEND_GAP;
             self.resent += fresh;
             self.to_send |= missing;
         }
@@ -281,7 +286,7 @@ impl Engine {
             }
             Stage::Responding => {}
             Stage::Finish(_) => {
-                half.resend(header.have);
+                half.resend(header.have, self.now);
                 self.outgoing.insert(Outgoing::HalfOpen(slot));
             }
         }
@@ -311,6 +316,7 @@ impl Engine {
             timer,
             to_send: 0,
             resent: 0,
+            resend_from: self.now,
             errand: None,
         };
         let (slot, generation) = self.half_open.insert(half).ok()?;
