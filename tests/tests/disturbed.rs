@@ -4,7 +4,7 @@ mod support;
 
 use std::time::Duration;
 
-use b4ae_core::{DATAGRAM_LEN, ModePolicy, TransmitKind};
+use b4ae_core::{DATAGRAM_LEN, Event, ModePolicy, TransmitKind};
 use support::{Flight, World, constant};
 
 /// The observer's copies of the responder's Challenge, one behind each datagram that either side sends: he knows no
@@ -96,6 +96,34 @@ fn copies_of_an_init_do_not_use_up_what_is_sent_again() {
         }
         assert_eq!(world.opened(0), Some(id), "{modes:?}: {:?}", world.closed(0));
     }
+}
+
+#[test]
+fn copies_of_a_finished_handshake_take_nothing_from_the_budget_of_its_address() {
+    let mut world = World::new([constant(2), constant(2)]);
+    world.connect(0, 1, ModePolicy::A);
+    let mut knocks = Vec::new();
+    for _ in 0..1000 {
+        world.turn_with(&mut |flight| {
+            if flight.from == 0 && knocks.len() < 3 {
+                knocks.push(flight.clone());
+            }
+            vec![flight]
+        });
+    }
+    // Beside the Hello, the fragments of the Init.
+    for turn in 0..1000_usize {
+        let copy = knocks[1 + turn % 2].clone();
+        world.wire.push(Flight { at: world.now, ..copy });
+        world.turn();
+    }
+    let second = world.connect(0, 1, ModePolicy::A);
+    world.run(500);
+    let established = |(at, event): &(usize, Event)| *at == 0 && *event == Event::Established(second);
+    assert!(world.events.iter().any(established), "{:?}", world.engines[1].metrics().drops);
+    let metrics = world.engines[1].metrics();
+    assert_eq!((metrics.drops.limited, metrics.drops.replayed), (0, 1000));
+    assert_eq!(metrics.challenges_sent, 1 + 500 + 1, "one for the fragments of one Init");
 }
 
 #[test]

@@ -219,20 +219,20 @@ impl Engine {
         }
         match knock::read(&self.own_keys, datagram) {
             None => self.metrics.drops.stranger += 1,
-            Some(Knock::Hello(hello)) => self.challenge(path, &hello),
+            Some(Knock::Hello(hello)) => self.challenge(path, hello.cid(), hello.hash()),
             Some(Knock::Init(header)) => self.init_fragment(path, &header, datagram),
         }
     }
 
     /// Queues a Challenge, within the budget of the unverified.
-    fn challenge(&mut self, path: Path, hello: &Hello) {
+    fn challenge(&mut self, path: Path, cid: [u8; 8], hello_hash: [u8; 32]) {
         let per_second = self.config.limits.challenges_per_second;
         let full = self.challenges.len() >= max_challenges(&self.config.limits);
         if full || !self.challenge_bucket.take(self.now, per_second, per_second / 10) {
             self.metrics.drops.limited += 1;
             return;
         }
-        self.challenges.push_back(Pending { path, cid: hello.cid(), hello_hash: hello.hash() });
+        self.challenges.push_back(Pending { path, cid, hello_hash });
     }
 
     /// Writes the next Challenge. Nothing is remembered: the cookie comes back with the Init.
@@ -271,6 +271,15 @@ impl Engine {
         }
         let id = cookie_id(&tag);
         let known = self.by_cookie.get(&id).copied();
+        if known.is_none() && !self.replay.takes(&header.cookie) {
+            // Before the prefix is charged for it: it may be a copy of what its owner finished long ago. One Challenge
+            // for the fragments of one Init.
+            self.metrics.drops.replayed += 1;
+            if header.index == 0 {
+                self.challenge(path, header.cid, header.hello_hash);
+            }
+            return;
+        }
         let Some(slot) = known.or_else(|| self.begin_half_open(path, header, &tag, id)) else { return };
         let Some(half) = self.half_open.get_mut(slot) else { return };
         match &mut half.stage {
@@ -348,7 +357,7 @@ impl Engine {
         if !self.replay.insert(&cookie, &mut self.random.public) {
             self.metrics.drops.replayed += 1;
             self.drop_half_open(slot);
-            self.challenge(path, &hello);
+            self.challenge(path, hello.cid(), hello.hash());
             return;
         }
         half.stage = Stage::Responding;
