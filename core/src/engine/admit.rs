@@ -32,10 +32,15 @@ use crate::wire::sealed::{self, Challenge, FragmentHeader};
 pub(crate) const MAX_PUZZLE_BITS: u8 = 20;
 /// A handshake that makes no progress, and does not wait for a job of ours, is forgotten after this.
 const STALL: Duration = Duration::from_secs(5);
+/// The same once its Response is out. The initiator cannot go back from there, and its fourth Finish comes at most 8.75 s
+/// after the Response.
+const FINISH_STALL: Duration = Duration::from_secs(10);
 /// A handshake is forgotten after this.
 const DEADLINE: Duration = Duration::from_secs(20);
 /// Datagrams of one handshake that are sent again on request.
 const MAX_RESENT: u16 = 64;
+/// What is asked for again sooner is on its way still, and what asks may be a copy: an initiator waits 750 ms at least.
+const RESEND_GAP: Duration = Duration::from_millis(500);
 
 /// Challenges that may wait to be sent.
 pub(crate) fn max_challenges(limits: &Limits) -> usize {
@@ -70,6 +75,8 @@ pub(crate) struct HalfOpen {
     pub(crate) timer: Instant,
     to_send: u16,
     resent: u16,
+    /// From when on a request is answered again.
+    resend_from: Instant,
     /// While a job is out for it.
     errand: Option<Errand>,
 }
@@ -159,11 +166,12 @@ impl HalfOpen {
     }
 
     /// Has what the peer lacks of the Response sent again, within bounds.
-    fn resend(&mut self, have: u16) {
+    fn resend(&mut self, have: u16, now: Instant) {
         let Stage::Finish(awaiting) = &self.stage else { return };
         let missing = fragment::all(fragment::count(awaiting.response.len(), sealed::CHUNK)) & !have;
         let fresh = (missing & !self.to_send).count_ones() as u16;
-        if self.resent + fresh <= MAX_RESENT {
+        if fresh != 0 && now >= self.resend_from && self.resent + fresh <= MAX_RESENT {
+            self.resend_from = now + RESEND_GAP;
             self.resent += fresh;
             self.to_send |= missing;
         }
@@ -211,20 +219,20 @@ impl Engine {
         }
         match knock::read(&self.own_keys, datagram) {
             None => self.metrics.drops.stranger += 1,
-            Some(Knock::Hello(hello)) => self.challenge(path, &hello),
+            Some(Knock::Hello(hello)) => self.challenge(path, hello.cid(), hello.hash()),
             Some(Knock::Init(header)) => self.init_fragment(path, &header, datagram),
         }
     }
 
     /// Queues a Challenge, within the budget of the unverified.
-    fn challenge(&mut self, path: Path, hello: &Hello) {
+    fn challenge(&mut self, path: Path, cid: [u8; 8], hello_hash: [u8; 32]) {
         let per_second = self.config.limits.challenges_per_second;
         let full = self.challenges.len() >= max_challenges(&self.config.limits);
         if full || !self.challenge_bucket.take(self.now, per_second, per_second / 10) {
             self.metrics.drops.limited += 1;
             return;
         }
-        self.challenges.push_back(Pending { path, cid: hello.cid(), hello_hash: hello.hash() });
+        self.challenges.push_back(Pending { path, cid, hello_hash });
     }
 
     /// Writes the next Challenge. Nothing is remembered: the cookie comes back with the Init.
@@ -263,6 +271,15 @@ impl Engine {
         }
         let id = cookie_id(&tag);
         let known = self.by_cookie.get(&id).copied();
+        if known.is_none() && !self.replay.takes(&header.cookie) {
+            // Before the prefix is charged for it: it may be a copy of what its owner finished long ago. One Challenge
+            // for the fragments of one Init.
+            self.metrics.drops.replayed += 1;
+            if header.index == 0 {
+                self.challenge(path, header.cid, header.hello_hash);
+            }
+            return;
+        }
         let Some(slot) = known.or_else(|| self.begin_half_open(path, header, &tag, id)) else { return };
         let Some(half) = self.half_open.get_mut(slot) else { return };
         match &mut half.stage {
@@ -278,7 +295,7 @@ impl Engine {
             }
             Stage::Responding => {}
             Stage::Finish(_) => {
-                half.resend(header.have);
+                half.resend(header.have, self.now);
                 self.outgoing.insert(Outgoing::HalfOpen(slot));
             }
         }
@@ -308,6 +325,7 @@ impl Engine {
             timer,
             to_send: 0,
             resent: 0,
+            resend_from: self.now,
             errand: None,
         };
         let (slot, generation) = self.half_open.insert(half).ok()?;
@@ -339,7 +357,7 @@ impl Engine {
         if !self.replay.insert(&cookie, &mut self.random.public) {
             self.metrics.drops.replayed += 1;
             self.drop_half_open(slot);
-            self.challenge(path, &hello);
+            self.challenge(path, hello.cid(), hello.hash());
             return;
         }
         half.stage = Stage::Responding;
@@ -396,9 +414,9 @@ impl Engine {
         self.outgoing.insert(Outgoing::HalfOpen(slot));
     }
 
-    /// A handshake has moved on: its peer gets more time, within the deadline.
+    /// A handshake whose Response is out has moved on: its peer gets more time, within the deadline.
     fn progress(&mut self, slot: u32) {
-        let stall = self.now + STALL;
+        let stall = self.now + FINISH_STALL;
         self.rearm_half_open(slot, stall);
     }
 

@@ -302,6 +302,8 @@ impl Engine {
         let puzzle = Puzzle { cookie: challenge.tag.duplicate(), responder: dial.peer, bits };
         let prologue = dial.prologue(&challenge);
         dial.note_used(challenge.cookie);
+        // The peer says otherwise.
+        dial.refused = false;
         dial.stage = Stage::Preparing(challenge, retry);
         dial.to_send = 0;
         self.jobs.push_back(Job {
@@ -422,6 +424,7 @@ impl Engine {
                 } else if init.tries > INIT_TRIES {
                     dial.stage = Stage::Hello;
                     dial.to_send = 1;
+                    dial.retry = FIRST_RETRY;
                 } else {
                     dial.to_send = fragment::all(fragment::count(INIT_LEN, knock::CHUNK));
                 }

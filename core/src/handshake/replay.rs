@@ -1,5 +1,7 @@
 //! Which cookies have been used: two sets by issue period, so that no moment forgets a cookie that is still fresh.
 
+use core::cmp::Ordering;
+
 use super::cookie::{COOKIE_LEN, Cookie};
 use crate::random::Stream;
 
@@ -25,6 +27,17 @@ impl Replay {
     /// The most bytes of heap that both sets take.
     pub(crate) fn bound(capacity: u32) -> u64 {
         2 * Filter::bound(capacity as usize)
+    }
+
+    /// Whether [`insert`](Self::insert) would take this cookie.
+    pub(crate) fn takes(&self, cookie: &Cookie) -> bool {
+        let period = cookie.period();
+        let set = &self.sets[(period % 2) as usize];
+        match period.cmp(&set.period) {
+            Ordering::Less => false,
+            Ordering::Equal => set.used < self.capacity && !set.filter.contains(cookie),
+            Ordering::Greater => true,
+        }
     }
 
     /// Remembers a cookie that our own tag vouched for. `false` if it was there already, or if so many are that the
@@ -78,6 +91,10 @@ mod bloom {
             Self(filter.expect("the capacity is checked by the configuration"))
         }
 
+        pub(super) fn contains(&self, cookie: &Cookie) -> bool {
+            self.0.check(&cookie.to_bytes())
+        }
+
         pub(super) fn insert(&mut self, cookie: &Cookie) -> bool {
             !self.0.check_and_set(&cookie.to_bytes())
         }
@@ -100,6 +117,10 @@ mod exact {
 
         pub(super) fn new(_capacity: usize, _random: &mut Stream) -> Self {
             Self(BTreeSet::new())
+        }
+
+        pub(super) fn contains(&self, cookie: &Cookie) -> bool {
+            self.0.contains(&cookie.to_bytes())
         }
 
         pub(super) fn insert(&mut self, cookie: &Cookie) -> bool {
@@ -135,7 +156,9 @@ mod tests {
             // Used as late as can be, some of them: the next period's set is in use by then.
             for age in [0, 1, LIFETIME - 1, LIFETIME] {
                 let cookie = cookie(second.saturating_sub(age), &mut random);
-                refused += u32::from(!replay.insert(&cookie, &mut random));
+                let takes = replay.takes(&cookie);
+                assert_eq!(replay.insert(&cookie, &mut random), takes, "second {second}");
+                refused += u32::from(!takes);
                 used.push(cookie);
             }
         }
@@ -148,7 +171,12 @@ mod tests {
         let mut replay = Replay::new(64, &mut random);
         let mut accepted = |time| {
             let cookies = (0..200).map(|_| cookie(time, &mut random)).collect::<Vec<_>>();
-            cookies.iter().filter(|cookie| replay.insert(cookie, &mut random)).count()
+            let mut one = |cookie| {
+                let takes = replay.takes(cookie);
+                assert_eq!(replay.insert(cookie, &mut random), takes);
+                takes
+            };
+            cookies.iter().filter(|cookie| one(cookie)).count()
         };
         assert_eq!(accepted(0), 64);
         assert_eq!(accepted(LIFETIME), 64);

@@ -5,8 +5,9 @@ use std::io::{BufRead as _, BufReader, pipe};
 use std::net::UdpSocket;
 use std::process::Command;
 use std::thread::sleep;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use b4ae_core::Clock;
 use rustix::process::Signal;
 
 use crate::run::{Home, RATE, Running};
@@ -32,12 +33,13 @@ fn a_chat_asked_to_stop_tells_what_was_not_confirmed_and_stops_at_once_when_aske
     server.running.signal(Signal::STOP);
     chat.say(b"two\nthree\n");
     sleep(MOMENT);
-    let start = Instant::now();
+    let clock = Clock::new();
+    let start = clock.now();
     chat.signal(Signal::INT);
     sleep(MOMENT);
     chat.signal(Signal::INT);
     let outcome = chat.outcome();
-    assert!(start.elapsed() < Duration::from_secs(5), "it takes ten to give a peer up");
+    assert!((clock.now() - start) < Duration::from_secs(5), "it takes ten to give a peer up");
     server.running.signal(Signal::CONT);
     outcome.fails(10, &["1 of 3 messages", "were confirmed, then: interrupted", "may or may not have arrived"]);
 }
@@ -59,12 +61,11 @@ fn a_chat_asked_to_stop_prints_all_that_it_has_confirmed() {
     sleep(Duration::from_secs(4));
     host.signal(Signal::TERM);
     let outcome = guest.outcome();
-    let confirmed = match outcome.code {
-        0 => COUNT,
-        _ => {
-            let said = outcome.err.lines().find(|line| line.contains("messages to")).unwrap();
-            said.split_whitespace().nth(1).unwrap().parse().unwrap()
-        }
+    let confirmed = if outcome.code == 0 {
+        COUNT
+    } else {
+        let said = outcome.err.lines().find(|line| line.contains("messages to")).unwrap();
+        said.split_whitespace().nth(1).unwrap().parse().unwrap()
     };
     host.err_with("wait for the reader of standard output");
     let printed: Vec<_> = BufReader::new(reader).lines().map(Result::unwrap).collect();
@@ -118,16 +119,17 @@ fn an_input_without_lines_is_remarked_on() {
 fn a_time_limit_holds_for_the_goodbye_too() {
     let (receiver, sender) = (Home::with_key(), Home::with_key());
     let server = receiver.serve(&[]);
-    let start = Instant::now();
+    let clock = Clock::new();
+    let start = clock.now();
     let mut sending =
         Running::start(sender.command_with_stdin(&["send", "--rate", RATE, "--timeout", "6", &server.uri, "-"]));
     sending.say(b"one\n");
     server.next_of("message");
     sleep(MOMENT);
     server.running.signal(Signal::STOP);
-    sleep(Duration::from_millis(5700).saturating_sub(start.elapsed()));
+    sleep(Duration::from_millis(5700).saturating_sub((clock.now() - start)));
     sending.outcome().ok();
-    let took = start.elapsed();
+    let took = (clock.now() - start);
     server.running.signal(Signal::CONT);
     assert!(took < Duration::from_millis(7300), "{took:?}: two seconds of goodbye on top would be 7.7");
 }
