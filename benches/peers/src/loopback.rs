@@ -49,8 +49,8 @@ pub(crate) async fn count(received: &Received, time: Duration) -> Result<Loopbac
     ensure!(bytes > 0, "no message arrived");
     Ok(Loopback {
         bytes: bytes as f64,
-        seconds: (clock(ClockId::Monotonic) - before.1).as_secs_f64(),
-        cpu_seconds: (clock(ClockId::ProcessCPUTime) - before.2).as_secs_f64(),
+        seconds: clock(ClockId::Monotonic).saturating_sub(before.1).as_secs_f64(),
+        cpu_seconds: clock(ClockId::ProcessCPUTime).saturating_sub(before.2).as_secs_f64(),
     })
 }
 
@@ -90,12 +90,14 @@ pub(crate) fn tunnel(
         }
         let now = clock(ClockId::Monotonic);
         match start {
-            None if now - begin >= WARM_UP => start = Some((received.bytes(), now, clock(ClockId::ProcessCPUTime))),
-            Some((bytes, start, cpu)) if now - start >= time => {
+            None if now.saturating_sub(begin) >= WARM_UP => {
+                start = Some((received.bytes(), now, clock(ClockId::ProcessCPUTime)));
+            }
+            Some((bytes, start, cpu)) if now.saturating_sub(start) >= time => {
                 return Ok(Loopback {
                     bytes: (received.bytes() - bytes) as f64,
-                    seconds: (now - start).as_secs_f64(),
-                    cpu_seconds: (clock(ClockId::ProcessCPUTime) - cpu).as_secs_f64(),
+                    seconds: now.saturating_sub(start).as_secs_f64(),
+                    cpu_seconds: clock(ClockId::ProcessCPUTime).saturating_sub(cpu).as_secs_f64(),
                 });
             }
             _ => {}

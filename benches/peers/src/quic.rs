@@ -200,7 +200,7 @@ impl Two {
     }
 
     /// Carries what the client's newest connection has to say.
-    fn to_server(&mut self) -> Wire {
+    fn carry_there(&mut self) -> Wire {
         let mut wire = Wire::default();
         for datagram in self.client_datagrams() {
             wire.carry(datagram.len());
@@ -221,7 +221,7 @@ impl Two {
     }
 
     /// Carries what the server's newest connection has to say.
-    fn to_client(&mut self) -> Wire {
+    fn carry_back(&mut self) -> Wire {
         let mut wire = Wire::default();
         loop {
             self.buffer.clear();
@@ -280,7 +280,7 @@ impl Pair for Two {
         let sessions = self.open[0].len();
         let mut wire = Wire::default();
         loop {
-            let [there, back] = [self.to_server(), self.to_client()];
+            let [there, back] = [self.carry_there(), self.carry_back()];
             if there.datagrams + back.datagrams == 0 {
                 break;
             }
@@ -311,14 +311,14 @@ impl Pair for Two {
         let mut arrived = 0;
         // As a rule, once; where the window is full, acknowledgements open it.
         for _ in 0..100 {
-            let part = self.to_server();
+            let part = self.carry_there();
             wire.datagrams += part.datagrams;
             wire.bytes += part.bytes;
             arrived += self.read(&message[arrived..]);
             if arrived == message.len() {
                 return wire;
             }
-            self.to_client();
+            self.carry_back();
             self.pass(Duration::from_millis(5));
         }
         panic!("a message arrives")
@@ -327,8 +327,8 @@ impl Pair for Two {
     fn settle(&mut self) {
         for _ in 0..8 {
             self.pass(Duration::from_millis(30));
-            self.to_client();
-            self.to_server();
+            self.carry_back();
+            self.carry_there();
         }
         for (_, connection) in self.open.iter_mut().filter_map(|end| end.last_mut()) {
             while connection.poll().is_some() {}

@@ -122,7 +122,7 @@ impl Two {
 
 impl Pair for Two {
     fn handshake(&mut self) -> Wire {
-        let mut ends = [self.tunnel(0), self.tunnel(1)];
+        let mut ends = [0, 1].map(|end| Box::new(self.tunnel(end)));
         let mut wire = Wire::default();
         let TunnResult::WriteToNetwork(datagram) = ends[0].format_handshake_initiation(&mut self.datagram, false)
         else {
@@ -142,7 +142,7 @@ impl Pair for Two {
         }
         assert!(length == 0 && ends.iter().all(|end| end.time_since_last_handshake().is_some()), "both are done");
         for (end, open) in ends.into_iter().zip(&mut self.open) {
-            open.push(end);
+            open.push(*end);
         }
         wire
     }
