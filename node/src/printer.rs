@@ -124,7 +124,7 @@ impl Printer {
             self.error = Some(error);
             return;
         }
-        pending().await
+        pending::<()>().await;
     }
 
     /// Once every outlet is gone, or about to go: waits until all is printed, for as long as that takes unless asked to

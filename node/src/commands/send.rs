@@ -1,12 +1,13 @@
 //! `b4ae send`: hand messages to a peer, and return once it has confirmed them.
 
 use std::cell::{Cell, OnceCell};
+use std::ffi::OsString;
 use std::fs::File;
-use std::io::{self, IsTerminal as _, Read as _};
+use std::io::{self, IsTerminal as _, Read};
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use b4ae_core::{Limits, ModePolicy, PeerUri};
+use b4ae_core::{Clock, Limits, ModePolicy, PeerUri};
 use b4ae_tokio::{Closed, Endpoint, EndpointConfig, Peer, SendError};
 use tokio::time::timeout;
 
@@ -33,11 +34,12 @@ pub(crate) fn run(args: &Send) -> Result<(), Error> {
     let uri = address::parse(&args.uri)?;
     let max = Limits::default().message;
     let source = match (&args.file, &args.message) {
+        (Some(path), _) if path == Path::new("-") => Source::One(whole(io::stdin().lock(), "standard input", max)?),
         (Some(path), _) => Source::One(read(path, max)?),
         (None, Some(text)) if text == "-" => {
             Source::Lines(Lines::start(max).map_err(Error::io("reading standard input"))?)
         }
-        (None, text) => Source::One(text.clone().unwrap_or_default().into_bytes()),
+        (None, text) => Source::One(bytes(text.clone().unwrap_or_default())?),
     };
     let identity = identity::load_or_ephemeral(&args.key)?;
     let modes = net::modes(args.mode, &identity)?;
@@ -48,7 +50,8 @@ pub(crate) fn run(args: &Send) -> Result<(), Error> {
     net::run(async {
         let endpoint = net::bind(EndpointConfig::new(identity, config)).await?;
         let mut stop = Stop::install()?;
-        let start = Instant::now();
+        let clock = Clock::new();
+        let start = clock.now();
         let done = errand.run(&endpoint, source, &mut stop).await;
         let Some(peer) = errand.peer.get() else {
             endpoint.close(Duration::ZERO).await;
@@ -57,7 +60,7 @@ pub(crate) fn run(args: &Send) -> Result<(), Error> {
         let undelivered = matches!(done, Err(Error::NotDelivered { .. }));
         let goodbye = if undelivered { SHORT_GOODBYE } else { GOODBYE.max(net::there_and_back(&traffic)) };
         // A time limit is for everything; but it is not the peer who set it, and a moment tells it that we are gone.
-        let left = limit.map(|limit| limit.saturating_sub(start.elapsed()).max(SHORT_GOODBYE));
+        let left = limit.map(|limit| limit.saturating_sub(clock.now() - start).max(SHORT_GOODBYE));
         net::leave(&endpoint, peer, left.map_or(goodbye, |left| left.min(goodbye)), &traffic, &mut stop).await;
         tell_unshown(peer).await;
         done
@@ -203,12 +206,30 @@ async fn tell_unshown(peer: &Peer) {
     }
 }
 
+/// An argument's bytes, which are a message whatever they are.
+#[cfg(unix)]
+#[expect(clippy::unnecessary_wraps, reason = "other systems have arguments that are not bytes")]
+fn bytes(text: OsString) -> Result<Vec<u8>, Error> {
+    Ok(std::os::unix::ffi::OsStringExt::into_vec(text))
+}
+
+#[cfg(not(unix))]
+fn bytes(text: OsString) -> Result<Vec<u8>, Error> {
+    let text =
+        text.into_string().map_err(|_| Error::Usage("the message is not Unicode: send it with --file".into()))?;
+    Ok(text.into_bytes())
+}
+
 fn read(path: &Path, max: usize) -> Result<Vec<u8>, Error> {
-    let doing = || format!("reading {}", path.display());
-    let file = File::open(path).map_err(Error::io(doing()))?;
+    let file = File::open(path).map_err(Error::io(format!("reading {}", path.display())))?;
+    whole(file, &path.display().to_string(), max)
+}
+
+/// All that there is to read from `input`, if it is no longer than a message may be.
+fn whole(input: impl Read, name: &str, max: usize) -> Result<Vec<u8>, Error> {
     let mut bytes = Vec::new();
     // One byte more than allowed tells a longer file from one that just fits, whatever its metadata say.
     let limit = u64::try_from(max).unwrap_or(u64::MAX).saturating_add(1);
-    file.take(limit).read_to_end(&mut bytes).map_err(Error::io(doing()))?;
-    if bytes.len() > max { Err(Error::TooLong { what: path.display().to_string(), max }) } else { Ok(bytes) }
+    input.take(limit).read_to_end(&mut bytes).map_err(Error::io(format!("reading {name}")))?;
+    if bytes.len() > max { Err(Error::TooLong { what: name.into(), max }) } else { Ok(bytes) }
 }

@@ -5,11 +5,11 @@ use std::io::{BufRead as _, BufReader, pipe};
 use std::net::UdpSocket;
 use std::process::Command;
 use std::thread::sleep;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rustix::process::Signal;
 
-use crate::run::{Home, RATE, Running};
+use crate::run::{Home, RATE, Running, Stopwatch};
 
 /// For a process to take in what it was given.
 const MOMENT: Duration = Duration::from_millis(500);
@@ -32,7 +32,7 @@ fn a_chat_asked_to_stop_tells_what_was_not_confirmed_and_stops_at_once_when_aske
     server.running.signal(Signal::STOP);
     chat.say(b"two\nthree\n");
     sleep(MOMENT);
-    let start = Instant::now();
+    let start = Stopwatch::start();
     chat.signal(Signal::INT);
     sleep(MOMENT);
     chat.signal(Signal::INT);
@@ -59,12 +59,11 @@ fn a_chat_asked_to_stop_prints_all_that_it_has_confirmed() {
     sleep(Duration::from_secs(4));
     host.signal(Signal::TERM);
     let outcome = guest.outcome();
-    let confirmed = match outcome.code {
-        0 => COUNT,
-        _ => {
-            let said = outcome.err.lines().find(|line| line.contains("messages to")).unwrap();
-            said.split_whitespace().nth(1).unwrap().parse().unwrap()
-        }
+    let confirmed = if outcome.code == 0 {
+        COUNT
+    } else {
+        let said = outcome.err.lines().find(|line| line.contains("messages to")).unwrap();
+        said.split_whitespace().nth(1).unwrap().parse().unwrap()
     };
     host.err_with("wait for the reader of standard output");
     let printed: Vec<_> = BufReader::new(reader).lines().map(Result::unwrap).collect();
@@ -118,7 +117,7 @@ fn an_input_without_lines_is_remarked_on() {
 fn a_time_limit_holds_for_the_goodbye_too() {
     let (receiver, sender) = (Home::with_key(), Home::with_key());
     let server = receiver.serve(&[]);
-    let start = Instant::now();
+    let start = Stopwatch::start();
     let mut sending =
         Running::start(sender.command_with_stdin(&["send", "--rate", RATE, "--timeout", "6", &server.uri, "-"]));
     sending.say(b"one\n");

@@ -2,12 +2,12 @@
 
 use std::io::{BufRead as _, BufReader, Lines, PipeReader, pipe};
 use std::thread::sleep;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rustix::process::Signal;
 use serde_json::Value;
 
-use crate::run::{Home, RATE, Running};
+use crate::run::{Home, RATE, Running, Stopwatch};
 
 /// Messages: more than fit into the pipe, so that most of them wait in the process.
 const COUNT: usize = 800;
@@ -71,7 +71,7 @@ fn a_node_that_cannot_print_tells_its_peers_and_what_is_lost() {
     let chat = Running::start(other.command_with_stdin(&["chat", "--rate", RATE, &uri]));
     chat.err_with("talking with");
     drop(out);
-    let start = Instant::now();
+    let start = Stopwatch::start();
     chat.err_with("closed by the peer");
     chat.outcome().ok();
     let outcome = server.outcome();
