@@ -46,7 +46,7 @@ impl Peer {
         poll_fn(|cx| self.handle.poll_flushed(cx, queued)).await
     }
 
-    /// The next message. What arrived before the session ended is still returned.
+    /// The next message. What arrived before the session ended is still returned, whichever side ended it.
     pub async fn recv(&self) -> Result<Vec<u8>, Closed> {
         poll_fn(|cx| self.handle.poll_recv(cx)).await
     }

@@ -6,6 +6,9 @@ use b4ae_core::{PeerId, PeerUri};
 
 use crate::error::Error;
 
+/// The longest host name, as text (RFC 1035, section 2.3.4).
+const MAX_HOST: usize = 253;
+
 /// The address people type.
 pub(crate) fn parse(text: &str) -> Result<PeerUri, Error> {
     text.parse().map_err(|source| Error::Address { text: text.into(), source })
@@ -14,6 +17,9 @@ pub(crate) fn parse(text: &str) -> Result<PeerUri, Error> {
 /// The address of `peer` at `host`, which is checked.
 pub(crate) fn uri(host: &str, port: u16, peer: PeerId) -> Result<PeerUri, Error> {
     let host = host.strip_prefix('[').and_then(|h| h.strip_suffix(']')).unwrap_or(host);
+    if host.len() > MAX_HOST {
+        return Err(Error::Usage(format!("--host is longer than a host name can be ({MAX_HOST} bytes)")));
+    }
     let uri = PeerUri { host: host.into(), port, peer };
     match uri.to_string().parse() {
         Ok(parsed) if uri == parsed => Ok(uri),

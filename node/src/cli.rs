@@ -1,10 +1,11 @@
 //! The command line: what can be asked for, in which words.
 
+use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use b4ae_core::{Mode, ModePolicy, PROVIDER, PeerId};
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 
 use crate::error::EXIT_CODES;
 
@@ -123,6 +124,11 @@ pub(crate) struct Id {
     pub(crate) no_qr: bool,
 }
 
+/// An address to listen on.
+fn socket_addr(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| "expected an IP address and a port, like 0.0.0.0:46254 or [::]:46254".into())
+}
+
 /// A handshake mode, or both.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
 pub(crate) enum ModeArg {
@@ -213,9 +219,12 @@ pub(crate) struct TrafficArgs {
 /// Options of `serve`.
 #[derive(Args, Debug)]
 #[command(after_help = "\
-Stops on Ctrl-C, on SIGTERM, and when its terminal hangs up, after telling its peers and printing every message that it has confirmed to them, however
-slow the reader of its output is. A second signal breaks that off; the exit code is then 10, and the messages lost are
-counted.
+Stops on Ctrl-C, on SIGTERM, and when its terminal hangs up, after telling its peers and printing every message that
+it has confirmed to them, however slow the reader of its output is. A second signal breaks that off; the exit code is
+then 10, and the messages lost are counted.
+
+Without --json a message takes one line: backslashes and what would do something to a terminal are escaped as in \\u{1b},
+and one that is not UTF-8 is shown as its length and first bytes. With --json it is all there.
 
 Examples:
   b4ae serve
@@ -224,7 +233,13 @@ Examples:
   b4ae serve --profile burst --period 60 --sessions 4")]
 pub(crate) struct Serve {
     /// The address to listen on; port 0 for any free one
-    #[arg(short, long, value_name = "ADDR:PORT", default_value_t = SocketAddr::from(([0, 0, 0, 0], DEFAULT_PORT)))]
+    #[arg(
+        short,
+        long,
+        value_name = "ADDR:PORT",
+        value_parser = socket_addr,
+        default_value_t = SocketAddr::from(([0, 0, 0, 0], DEFAULT_PORT))
+    )]
     pub(crate) listen: SocketAddr,
     /// The host name or address to put into the printed address [default: the listening address]
     #[arg(long)]
@@ -251,7 +266,8 @@ pub(crate) struct Serve {
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Returns once the peer has confirmed everything. Without a key file the peer sees an identity made for this one use.
-What the peer says meanwhile is not shown, but that it said something is: `b4ae chat` talks both ways.
+What the peer says meanwhile is not shown, but that it said something is: `b4ae chat` talks both ways. A message that
+is but a hyphen goes as a file.
 
 Examples:
   b4ae send 'b4ae://host:46254#fingerprint' 'hello'
@@ -261,10 +277,10 @@ pub(crate) struct Send {
     /// The peer's address, as `b4ae id` prints it
     #[arg(value_name = "URI")]
     pub(crate) uri: String,
-    /// The message, or - for standard input, each line one message
+    /// The message, or - for standard input, each line one message; after -- it may begin with a hyphen
     #[arg(required_unless_present = "file", conflicts_with = "file", allow_hyphen_values = false)]
-    pub(crate) message: Option<String>,
-    /// Send this file as one message
+    pub(crate) message: Option<OsString>,
+    /// Send this file as one message; - for all of standard input
     #[arg(short, long, value_name = "PATH")]
     pub(crate) file: Option<PathBuf>,
     #[command(flatten)]
@@ -288,20 +304,24 @@ pub(crate) struct Send {
 
 /// Options of `chat`.
 #[derive(Args, Debug)]
+#[command(group = ArgGroup::new("whom").args(["uri", "listen"]).required(true))]
 #[command(after_help = "\
 One side listens, the other connects. Ends at the end of standard input (Ctrl-D), once all that was said is confirmed,
-when the peer leaves, or on Ctrl-C, SIGTERM or a hangup: then the exit code is 10 if not everything was confirmed. What the peer
-was told has arrived is printed first, however slow the reader of the output is; another signal breaks that off.
+when the peer leaves, or on Ctrl-C, SIGTERM or a hangup: then the exit code is 10 if not everything was confirmed. What
+has arrived is printed first, however slow the reader of the output is; another signal breaks that off.
+
+A message takes one line: backslashes and what would do something to a terminal are escaped as in \\u{1b}, and one that
+is not UTF-8 is shown as its length and first bytes. `b4ae serve --json` shows all of it.
 
 Examples:
   b4ae chat --listen 0.0.0.0:46254
   b4ae chat 'b4ae://host:46254#fingerprint'")]
 pub(crate) struct Chat {
     /// The peer's address, as the listening side prints it
-    #[arg(value_name = "URI", required_unless_present = "listen", conflicts_with = "listen")]
+    #[arg(value_name = "URI")]
     pub(crate) uri: Option<String>,
     /// Wait for one peer at this address instead
-    #[arg(short, long, value_name = "ADDR:PORT")]
+    #[arg(short, long, value_name = "ADDR:PORT", value_parser = socket_addr)]
     pub(crate) listen: Option<SocketAddr>,
     #[command(flatten)]
     pub(crate) key: KeyArgs,

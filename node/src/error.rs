@@ -1,11 +1,13 @@
 //! What can go wrong, said so that the reader knows what happened, to what, and what to do; and the exit codes.
 
 use std::fmt;
-use std::io;
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
 use b4ae_core::{ConfigError, ParseError};
 use b4ae_tokio::BindError;
+
+use crate::private::Refusal;
 
 /// The exit codes, for `--help`. They are part of the interface: a number never changes its meaning.
 pub(crate) const EXIT_CODES: &str = "\
@@ -16,13 +18,14 @@ Exit codes:
    3  an address is not well-formed
    4  the key file cannot be used
    5  the passphrase is wrong or missing
-   6  the peer did not answer
+   6  the peer did not answer, or its host was not found
    7  the peer accepts none of the modes offered
    8  what answered could not prove to be the peer
    9  the listening address cannot be used
   10  not everything was delivered, or not all that came was written out
   11  a message is too long
-  12  the demo's check failed";
+  12  the demo's check failed
+  13  the demo was interrupted";
 
 /// A failure of a command.
 #[derive(Debug)]
@@ -41,8 +44,10 @@ pub(crate) enum Error {
     KeyMissing(PathBuf),
     /// There is a key file already.
     KeyExists(PathBuf),
+    /// Where the key file is to be, there is a directory, a device, or the like.
+    KeyNoFile(PathBuf),
     /// The key file cannot be read or written.
-    KeyIo { path: PathBuf, source: io::Error },
+    KeyIo { path: PathBuf, wanted: KeyUse, source: io::Error },
     /// The key file can be read by others.
     KeyOpenToOthers { path: PathBuf, mode: u32 },
     /// It is not a key file.
@@ -51,12 +56,14 @@ pub(crate) enum Error {
     KeyCost(PathBuf),
     /// Mode B is wanted, but the identity has no ML-DSA-87 key.
     KeyCannotSign,
-    /// The passphrase does not open the key file.
-    PassphraseWrong(PathBuf),
+    /// The passphrase, by its name, does not open the key file.
+    PassphraseWrong { key: PathBuf, passphrase: String },
+    /// The file with the passphrase cannot be used.
+    PassphraseFile { path: PathBuf, why: Refusal },
     /// A passphrase is needed and cannot be asked for.
     PassphraseMissing(String),
     /// The passphrase cannot be used.
-    PassphraseUnfit(&'static str),
+    PassphraseUnfit(String),
     /// Nobody answered.
     Unreachable(String),
     /// No common mode.
@@ -76,6 +83,15 @@ pub(crate) enum Error {
     TooLong { what: String, max: usize },
     /// The demo measured something it should not have.
     Verdict(String),
+    /// The demo was asked to stop before it had measured enough.
+    NoVerdict,
+}
+
+/// What a key file was opened for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum KeyUse {
+    Read,
+    Write,
 }
 
 impl Error {
@@ -86,9 +102,9 @@ impl Error {
     }
 
     /// For `map_err`: a key file that cannot be read or written.
-    pub(crate) fn key(path: &Path) -> impl Fn(io::Error) -> Self {
+    pub(crate) fn key(path: &Path, wanted: KeyUse) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_path_buf();
-        move |source| Self::KeyIo { path: path.clone(), source }
+        move |source| Self::KeyIo { path, wanted, source }
     }
 
     /// The process's exit code.
@@ -98,12 +114,16 @@ impl Error {
             Self::Address { .. } => 3,
             Self::KeyMissing(_)
             | Self::KeyExists(_)
+            | Self::KeyNoFile(_)
             | Self::KeyIo { .. }
             | Self::KeyOpenToOthers { .. }
             | Self::KeyFormat(_)
             | Self::KeyCost(_)
             | Self::KeyCannotSign => 4,
-            Self::PassphraseWrong(_) | Self::PassphraseMissing(_) | Self::PassphraseUnfit(_) => 5,
+            Self::PassphraseWrong { .. }
+            | Self::PassphraseFile { .. }
+            | Self::PassphraseMissing(_)
+            | Self::PassphraseUnfit(_) => 5,
             Self::Unreachable(_) | Self::Resolve { .. } => 6,
             Self::NoCommonMode { .. } => 7,
             Self::NotThePeer(_) => 8,
@@ -117,18 +137,21 @@ impl Error {
             Self::Interrupted { .. } | Self::NotDelivered { .. } | Self::Unwritten { failed: None, .. } => 10,
             Self::TooLong { .. } => 11,
             Self::Verdict(_) => 12,
+            Self::NoVerdict => 13,
         }
     }
 
     /// What the reader can do about it.
     pub(crate) fn advice(&self) -> Option<String> {
         let advice = match self {
-            Self::Io { .. }
-            | Self::Config(_)
-            | Self::KeyIo { .. }
-            | Self::Bind(_)
-            | Self::Interrupted { .. }
-            | Self::Verdict(_) => return None,
+            Self::Io { source, .. } => return remedy(source).map(Into::into),
+            Self::KeyIo { source, .. } => {
+                let remedy = remedy(source).unwrap_or("check the path");
+                format!("{remedy}, or name another key file with --key (for keygen: -o)")
+            }
+            Self::Config(_) | Self::Bind(_) | Self::Interrupted { .. } | Self::Verdict(_) | Self::NoVerdict => {
+                return None;
+            }
             Self::Usage(_) => "see `b4ae help`".into(),
             Self::Address { .. } => {
                 "an address looks like b4ae://host:port#fingerprint, and `b4ae id` on the other machine prints it; in \
@@ -142,6 +165,14 @@ impl Error {
             Self::KeyExists(_) => "choose another path with -o, or give --force to replace it: the identity in it is \
                                    lost for good, and peers know this machine by it"
                 .into(),
+            Self::KeyNoFile(_) => "name a file with -o".into(),
+            Self::PassphraseFile { path, why: Refusal::OpenToOthers(_) } => format!(
+                "make it private with `chmod 600 {}`; if others may have read it, choose another passphrase",
+                path.display()
+            ),
+            Self::PassphraseFile { .. } => {
+                "name a file that holds the passphrase, and that this user can read, with --passphrase-file".into()
+            }
             Self::KeyOpenToOthers { path, .. } => format!(
                 "make it private with `chmod 600 {}`; if others may have read it, make a new identity instead",
                 path.display()
@@ -149,15 +180,16 @@ impl Error {
             Self::KeyFormat(_) => "restore it from a backup; it must be byte for byte what `b4ae keygen` wrote".into(),
             Self::KeyCost(_) => "do not use this file: `b4ae keygen` never writes such a one".into(),
             Self::KeyCannotSign => "use --mode a, or make an identity for both modes with `b4ae keygen`".into(),
-            Self::PassphraseWrong(_) => "try again; without the passphrase the keys cannot be recovered".into(),
+            Self::PassphraseWrong { .. } => "try again; without the passphrase the keys cannot be recovered".into(),
             Self::PassphraseMissing(_) => {
                 "run it in a terminal, or set B4AE_PASSPHRASE, or give --passphrase-file".into()
             }
             Self::PassphraseUnfit(_) => "choose another passphrase".into(),
             Self::Unreachable(_) => {
                 "check that the peer is running, has sessions to spare and is reached by UDP; then check the \
-                                     fingerprint: a peer is silent to whoever does not know its fingerprint, so a \
-                                     wrong one looks the same as a peer that is down"
+                 fingerprint: a peer is silent to whoever does not know its fingerprint, so a wrong one looks the same \
+                 as a peer that is down; and if the peer lists whom it allows, ask its operator to add this identity \
+                 (`b4ae id`)"
                     .into()
             }
             Self::NoCommonMode { .. } => "choose a mode the peer accepts with --mode, or ask its operator to accept \
@@ -174,17 +206,38 @@ impl Error {
     }
 }
 
+/// What can be done about a failed system call, where the failure itself tells.
+fn remedy(source: &io::Error) -> Option<&'static str> {
+    Some(match source.kind() {
+        ErrorKind::NotFound | ErrorKind::IsADirectory | ErrorKind::NotADirectory => "check the path",
+        ErrorKind::PermissionDenied => "check that this user may do that",
+        ErrorKind::ReadOnlyFilesystem => "choose a place that can be written to",
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => "make room on the disk",
+        ErrorKind::BrokenPipe => "whatever read the output has ended before it had everything",
+        _ => return None,
+    })
+}
+
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Io { doing, source } => write!(f, "{doing}: {source}"),
-            Self::Usage(what) => f.write_str(what),
+            Self::Usage(what) | Self::PassphraseUnfit(what) => f.write_str(what),
             Self::Config(source) => source.fmt(f),
             Self::Address { text, source } => write!(f, "not an address: {text:?}: {source}"),
             Self::Resolve { host, source } => write!(f, "cannot find the host {host:?}: {source}"),
             Self::KeyMissing(path) => write!(f, "there is no key file {}", path.display()),
             Self::KeyExists(path) => write!(f, "there is a file {} already; it was left alone", path.display()),
-            Self::KeyIo { path, source } => write!(f, "cannot use the key file {}: {source}", path.display()),
+            Self::KeyNoFile(path) => {
+                write!(f, "{} is a directory, a device or the like, and no place for a key file", path.display())
+            }
+            Self::KeyIo { path, wanted, source } => {
+                let wanted = match wanted {
+                    KeyUse::Read => "read",
+                    KeyUse::Write => "write",
+                };
+                write!(f, "cannot {wanted} the key file {}: {source}", path.display())
+            }
             Self::KeyOpenToOthers { path, mode } => {
                 write!(f, "the key file {} can be read or written by others (mode {mode:04o})", path.display())
             }
@@ -193,13 +246,16 @@ impl fmt::Display for Error {
                 write!(f, "the key file {} asks for an unreasonable amount of memory or work", path.display())
             }
             Self::KeyCannotSign => f.write_str("mode B needs an identity with an ML-DSA-87 key, and this one has none"),
-            Self::PassphraseWrong(path) => write!(f, "the passphrase does not open the key file {}", path.display()),
+            Self::PassphraseWrong { key, passphrase } => {
+                write!(f, "{passphrase} does not open the key file {}", key.display())
+            }
+            Self::PassphraseFile { path, why } => write!(f, "cannot use the passphrase file {}: {why}", path.display()),
             Self::PassphraseMissing(what) => write!(f, "{what} needs a passphrase, and there is nobody to ask"),
-            Self::PassphraseUnfit(why) => write!(f, "the passphrase {why}"),
             Self::Unreachable(peer) => {
                 write!(
                     f,
-                    "no answer from {peer}: it is down, unreachable or full, or the address or fingerprint is wrong"
+                    "no answer from {peer}: it is down, unreachable or full, it does not allow this identity, or the \
+                     address or fingerprint is wrong"
                 )
             }
             Self::NoCommonMode { peer, offered } => write!(f, "{peer} does not accept {offered}"),
@@ -222,6 +278,7 @@ impl fmt::Display for Error {
             }
             Self::TooLong { what, max } => write!(f, "{what} is longer than a message may be ({max} bytes)"),
             Self::Verdict(what) => write!(f, "the demo failed: {what}"),
+            Self::NoVerdict => f.write_str("interrupted before there was a verdict"),
         }
     }
 }

@@ -1,16 +1,17 @@
 //! Key files on disk: where, with what permissions, and written so that no moment shows them to others.
 
-use std::fs::{self, DirBuilder, File};
-use std::io::{ErrorKind, Read as _, Write as _};
+use std::fs::{self, DirBuilder};
+use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
 use b4ae_core::SecretIdentity;
 use etcetera::{BaseStrategy as _, choose_base_strategy};
 use zeroize::Zeroizing;
 
-use crate::error::Error;
+use crate::error::{Error, KeyUse};
 use crate::keyfile::{self, Invalid};
 use crate::passphrase;
+use crate::private::{self, Refusal};
 
 /// Where the key file is unless told otherwise: `$XDG_DATA_HOME/b4ae/identity.key` on Unix.
 pub(crate) fn default_path() -> Result<PathBuf, Error> {
@@ -20,39 +21,24 @@ pub(crate) fn default_path() -> Result<PathBuf, Error> {
     Ok(dirs.data_dir().join("b4ae").join("identity.key"))
 }
 
-/// Opens a file that nobody else may have access to.
-pub(crate) fn open_private(path: &Path) -> Result<File, Error> {
-    let file = File::open(path).map_err(|e| match e.kind() {
-        ErrorKind::NotFound => Error::KeyMissing(path.into()),
-        _ => Error::key(path)(e),
-    })?;
-    let metadata = file.metadata().map_err(Error::key(path))?;
-    if metadata.is_dir() {
-        return Err(Error::key(path)(ErrorKind::IsADirectory.into()));
-    }
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt as _;
-        let mode = metadata.permissions().mode() & 0o7777;
-        if metadata.is_file() && mode & 0o077 != 0 {
-            return Err(Error::KeyOpenToOthers { path: path.into(), mode });
-        }
-    }
-    Ok(file)
-}
-
 /// The keys in the file at `path`; a passphrase is taken from `passphrase_file`, the environment or the terminal.
 pub(crate) fn load(path: &Path, passphrase_file: Option<&Path>) -> Result<SecretIdentity, Error> {
-    let file = open_private(path)?;
+    let file = private::open(path).map_err(|refusal| match refusal {
+        Refusal::Missing => Error::KeyMissing(path.into()),
+        Refusal::OpenToOthers(mode) => Error::KeyOpenToOthers { path: path.into(), mode },
+        Refusal::Io(source) => Error::key(path, KeyUse::Read)(source),
+    })?;
     let mut bytes = Zeroizing::new(Vec::with_capacity(keyfile::MAX_LEN + 1));
-    file.take(keyfile::MAX_LEN as u64 + 1).read_to_end(&mut bytes).map_err(Error::key(path))?;
+    file.take(keyfile::MAX_LEN as u64 + 1).read_to_end(&mut bytes).map_err(Error::key(path, KeyUse::Read))?;
     keyfile::decode(&bytes, || {
         passphrase::existing(passphrase_file, &path.display().to_string()).map_err(Refused::Passphrase)
     })
     .map_err(|refused| match refused {
         Refused::Passphrase(error) => error,
         Refused::File(Invalid::Cost) => Error::KeyCost(path.into()),
-        Refused::File(Invalid::Passphrase) => Error::PassphraseWrong(path.into()),
+        Refused::File(Invalid::Passphrase) => {
+            Error::PassphraseWrong { key: path.into(), passphrase: passphrase::name(passphrase_file) }
+        }
         Refused::File(Invalid::Format) => Error::KeyFormat(path.into()),
     })
 }
@@ -68,29 +54,46 @@ impl From<Invalid> for Refused {
     }
 }
 
+/// Whether a new key file may be put at `path`: nothing is there, or a file and it is to be replaced.
+pub(crate) fn check(path: &Path, replace: bool) -> Result<(), Error> {
+    if path.symlink_metadata().is_err() {
+        return Ok(());
+    }
+    match path.metadata() {
+        Ok(found) if !found.is_file() => Err(Error::KeyNoFile(path.into())),
+        _ if !replace => Err(Error::KeyExists(path.into())),
+        _ => Ok(()),
+    }
+}
+
 /// Writes `bytes` to `path`, whole or not at all, readable by this user alone from the first moment. An existing file
-/// stays untouched unless `replace`.
+/// stays untouched unless `replace`; then what a symbolic link leads to is replaced, and not the link.
 pub(crate) fn store(path: &Path, bytes: &[u8], replace: bool) -> Result<(), Error> {
-    let parent = match path.parent() {
+    check(path, replace)?;
+    let error = || Error::key(path, KeyUse::Write);
+    let place = if replace && path.is_symlink() { fs::canonicalize(path).map_err(error())? } else { path.into() };
+    let parent = match place.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
     };
-    make_private_dir(parent).map_err(Error::key(path))?;
+    make_private_dir(parent).map_err(error())?;
     // tempfile creates exclusively and with mode 0600.
-    let mut file = tempfile::Builder::new().prefix(".b4ae-key.").tempfile_in(parent).map_err(Error::key(path))?;
-    file.write_all(bytes).and_then(|()| file.as_file().sync_all()).map_err(Error::key(path))?;
-    let kept = if replace { file.persist(path) } else { file.persist_noclobber(path) };
+    let file = tempfile::Builder::new().prefix(".b4ae-key.").tempfile_in(parent);
+    // It names the temporary file, which is not the one that anybody knows.
+    let mut file = file.map_err(|e| error()(e.kind().into()))?;
+    file.write_all(bytes).and_then(|()| file.as_file().sync_all()).map_err(error())?;
+    let kept = if replace { file.persist(&place) } else { file.persist_noclobber(&place) };
     kept.map_err(|e| match e.error.kind() {
         ErrorKind::AlreadyExists => Error::KeyExists(path.into()),
-        _ => Error::key(path)(e.error),
+        _ => error()(e.error),
     })?;
     // The name is on disk once its directory is; where directories cannot be opened there is nothing to sync.
     #[cfg(unix)]
-    File::open(parent).and_then(|dir| dir.sync_all()).map_err(Error::key(path))?;
+    fs::File::open(parent).and_then(|dir| dir.sync_all()).map_err(error())?;
     Ok(())
 }
 
-fn make_private_dir(dir: &Path) -> std::io::Result<()> {
+fn make_private_dir(dir: &Path) -> io::Result<()> {
     if fs::metadata(dir).is_ok() {
         return Ok(());
     }

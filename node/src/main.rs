@@ -13,6 +13,7 @@ mod net;
 mod output;
 mod passphrase;
 mod printer;
+mod private;
 mod progress;
 mod signal;
 

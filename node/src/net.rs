@@ -81,12 +81,23 @@ pub(crate) fn client(args: TrafficArgs, timeout: Option<Duration>) -> Result<Con
         Some(timeout) => builder.handshake_timeout(timeout.max(traffic(args)?.shortest_handshake_timeout(1))),
         None => builder,
     };
-    builder.build().map_err(Error::Config)
+    build(builder)
 }
 
 /// What a node that listens for up to `sessions` peers is configured with.
 pub(crate) fn server(args: TrafficArgs, sessions: u32, accept: Accept) -> Result<Config, Error> {
-    config(args, sessions)?.accept(accept).build().map_err(Error::Config)
+    build(config(args, sessions)?.accept(accept))
+}
+
+fn build(builder: ConfigBuilder) -> Result<Config, Error> {
+    builder.build().map_err(|error| match error {
+        // In the options' words and units.
+        ConfigError::Period { needed_ms } => Error::Usage(format!(
+            "--period must be at least {} seconds for so many --cells and --sessions, and at most a day",
+            needed_ms.div_ceil(1000)
+        )),
+        error => Error::Config(error),
+    })
 }
 
 /// The modes meant by `mode` for an identity that may have no signing key.

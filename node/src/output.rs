@@ -150,8 +150,8 @@ fn keyword(reason: CloseReason) -> &'static str {
     }
 }
 
-/// A message as one line that does nothing to a terminal: text with controls escaped, anything else as its length and
-/// first bytes.
+/// A message as one line that does nothing to a terminal: text with controls and the escapes' own sign escaped, anything
+/// else as its length and first bytes.
 pub(crate) fn printable(bytes: &[u8]) -> String {
     let Ok(text) = str::from_utf8(bytes) else {
         let shown = &bytes[..bytes.len().min(BINARY_SHOWN)];
@@ -160,7 +160,7 @@ pub(crate) fn printable(bytes: &[u8]) -> String {
     };
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
-        if c == '\t' || !(c.is_control() || is_invisible(c)) {
+        if c == '\t' || !(c == '\\' || c.is_control() || is_invisible(c)) {
             out.push(c);
         } else {
             out.extend(c.escape_default());
@@ -185,6 +185,7 @@ mod tests {
     fn text_passes_and_controls_are_spelled_out() {
         assert_eq!(printable("grüß\tdich 👋".as_bytes()), "grüß\tdich 👋");
         assert_eq!(printable(b"\x1b[2Jgone\r\nnext\x07"), "\\u{1b}[2Jgone\\r\\nnext\\u{7}");
+        assert_eq!(printable(br"\u{1b} C:\new"), r"\\u{1b} C:\\new");
         assert_eq!(printable("\u{9b}31m".as_bytes()), "\\u{9b}31m");
         assert_eq!(printable("a\u{202e}b\u{2028}c".as_bytes()), "a\\u{202e}b\\u{2028}c");
     }

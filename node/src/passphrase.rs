@@ -8,22 +8,34 @@ use console::Term;
 use zeroize::Zeroizing;
 
 use crate::error::Error;
-use crate::keystore;
+use crate::private;
 
 /// The environment variable a passphrase is taken from.
 const VARIABLE: &str = "B4AE_PASSPHRASE";
 /// The longest passphrase, in bytes.
 const MAX_LEN: usize = 1024;
 
+/// One without a name of its own.
+const THE: &str = "the passphrase";
+
+/// What a passphrase is called: by where it comes from, if it was given.
+pub(crate) fn name(file: Option<&Path>) -> String {
+    match file {
+        Some(path) => format!("{THE} in the file {}", path.display()),
+        None if env::var_os(VARIABLE).is_some() => format!("{THE} in {VARIABLE}"),
+        None => THE.into(),
+    }
+}
+
 /// A passphrase from `file`, else from the environment, if either is there.
 pub(crate) fn given(file: Option<&Path>) -> Result<Option<Zeroizing<Vec<u8>>>, Error> {
     if let Some(path) = file {
-        return from_file(path).and_then(fit).map(Some);
+        return from_file(path).and_then(|text| fit(text, &name(file))).map(Some);
     }
     match env::var(VARIABLE) {
-        Ok(text) => fit(Zeroizing::new(text.into_bytes())).map(Some),
+        Ok(text) => fit(Zeroizing::new(text.into_bytes()), &name(None)).map(Some),
         Err(env::VarError::NotPresent) => Ok(None),
-        Err(env::VarError::NotUnicode(_)) => Err(Error::PassphraseUnfit("in B4AE_PASSPHRASE is not UTF-8")),
+        Err(env::VarError::NotUnicode(_)) => Err(unfit(&name(None), "is not UTF-8")),
     }
 }
 
@@ -43,7 +55,7 @@ pub(crate) fn new(file: Option<&Path>) -> Result<Zeroizing<Vec<u8>>, Error> {
     let what = "a new key file";
     let first = ask(what, "New passphrase: ")?;
     let second = ask(what, "The same again: ")?;
-    if first == second { fit(first) } else { Err(Error::PassphraseUnfit("was not the same the second time")) }
+    if first == second { fit(first, THE) } else { Err(unfit(THE, "was not the same the second time")) }
 }
 
 fn ask(what: &str, prompt: &str) -> Result<Zeroizing<Vec<u8>>, Error> {
@@ -56,10 +68,11 @@ fn ask(what: &str, prompt: &str) -> Result<Zeroizing<Vec<u8>>, Error> {
 }
 
 fn from_file(path: &Path) -> Result<Zeroizing<Vec<u8>>, Error> {
-    let file = keystore::open_private(path)?;
+    let refused = |why| Error::PassphraseFile { path: path.into(), why };
+    let file = private::open(path).map_err(refused)?;
     // One byte more than allowed, so that a longer file is noticed and the memory never grows.
     let mut text = Zeroizing::new(Vec::with_capacity(MAX_LEN + 3));
-    file.take(MAX_LEN as u64 + 3).read_to_end(&mut text).map_err(Error::key(path))?;
+    file.take(MAX_LEN as u64 + 3).read_to_end(&mut text).map_err(|e| refused(e.into()))?;
     if text.last() == Some(&b'\n') {
         text.pop();
         if text.last() == Some(&b'\r') {
@@ -69,10 +82,14 @@ fn from_file(path: &Path) -> Result<Zeroizing<Vec<u8>>, Error> {
     Ok(text)
 }
 
-fn fit(passphrase: Zeroizing<Vec<u8>>) -> Result<Zeroizing<Vec<u8>>, Error> {
+fn fit(passphrase: Zeroizing<Vec<u8>>, name: &str) -> Result<Zeroizing<Vec<u8>>, Error> {
     match passphrase.len() {
-        0 => Err(Error::PassphraseUnfit("is empty")),
+        0 => Err(unfit(name, "is empty")),
         1..=MAX_LEN => Ok(passphrase),
-        _ => Err(Error::PassphraseUnfit("is longer than 1024 bytes")),
+        _ => Err(unfit(name, "is longer than 1024 bytes")),
     }
+}
+
+fn unfit(name: &str, why: &str) -> Error {
+    Error::PassphraseUnfit(format!("{name} {why}"))
 }

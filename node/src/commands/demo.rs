@@ -1,6 +1,8 @@
 //! `b4ae demo`: three clients do different things; the network sees them do the same.
 
-use std::fs;
+use std::fs::{File, OpenOptions};
+use std::io::Write as _;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -47,19 +49,21 @@ struct Lateness {
 
 /// Shows it, and judges what was measured.
 pub(crate) fn run(args: &Demo) -> Result<(), Error> {
+    // Early, so that nobody watches in vain.
+    let svg = args.svg.as_deref().map(|path| open(path).map(|file| (path, file))).transpose()?;
     net::run(async {
         let mut stop = Stop::install()?;
         let stage = Stage::set(args.mode.into()).await?;
         let done = tokio::select! {
-            done = perform(&stage, args) => done,
-            () = stop.asked() => Err(Error::Verdict("interrupted before there was a verdict".into())),
+            done = perform(&stage, args, svg) => done,
+            () = stop.asked() => Err(Error::NoVerdict),
         };
         stage.close().await;
         done
     })
 }
 
-async fn perform(stage: &Stage, args: &Demo) -> Result<(), Error> {
+async fn perform(stage: &Stage, args: &Demo, svg: Option<(&Path, File)>) -> Result<(), Error> {
     let title = format!("b4ae demo: mode {}, {RATE} slots a second each way on each link", stage.mode());
     let mut view = (!args.json).then(|| View::new(title.clone(), RATE * 2, FILE_LEN));
     let arrived = Arc::new(Arrived::default());
@@ -95,13 +99,27 @@ async fn perform(stage: &Stage, args: &Demo) -> Result<(), Error> {
     } else {
         tell(&measured, &checks)?;
     }
-    if let Some(path) = &args.svg {
+    if let Some((path, file)) = svg {
         let caption = Caption { title: &title, rate: RATE * 2, most: FILE_LEN, checks: &checks };
         let picture = svg::draw(stage.links(), window, caption);
-        fs::write(path, picture).map_err(Error::io(format!("writing {}", path.display())))?;
+        replace(file, &picture).map_err(Error::io(format!("writing {}", path.display())))?;
     }
     let failed: Vec<_> = checks.into_iter().filter(|check| !check.holds).map(|check| check.what).collect();
     if failed.is_empty() { Ok(()) } else { Err(Error::Verdict(failed.join("; and: "))) }
+}
+
+/// Opens a file to be written later, without a change to what it holds.
+fn open(path: &Path) -> Result<File, Error> {
+    let file = OpenOptions::new().write(true).create(true).truncate(false).open(path);
+    file.map_err(Error::io(format!("writing {}", path.display())))
+}
+
+/// Makes `text` all that there is in `file`.
+fn replace(mut file: File, text: &str) -> std::io::Result<()> {
+    if file.metadata()?.is_file() {
+        file.set_len(0)?;
+    }
+    file.write_all(text.as_bytes())
 }
 
 /// Shows the links until the window is over. Returns how many slots were kept and skipped in it, at all

@@ -9,9 +9,7 @@ use crate::{identity, keyfile, keystore, passphrase};
 pub(crate) fn run(args: &Keygen) -> Result<(), Error> {
     let path = args.output.clone().map_or_else(keystore::default_path, Ok)?;
     // Early, so that nobody types a passphrase in vain; `store` is what guarantees it.
-    if !args.force && path.symlink_metadata().is_ok() {
-        return Err(Error::KeyExists(path));
-    }
+    keystore::check(&path, args.force)?;
     let file = args.passphrase_file.as_deref();
     let passphrase = if args.passphrase { Some(passphrase::new(file)?) } else { passphrase::given(file)? };
     let (identity, secret) = identity::generate()?;

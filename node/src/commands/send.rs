@@ -1,8 +1,9 @@
 //! `b4ae send`: hand messages to a peer, and return once it has confirmed them.
 
 use std::cell::{Cell, OnceCell};
+use std::ffi::OsString;
 use std::fs::File;
-use std::io::{self, IsTerminal as _, Read as _};
+use std::io::{self, IsTerminal as _, Read};
 use std::path::Path;
 use std::time::Duration;
 
@@ -33,11 +34,12 @@ pub(crate) fn run(args: &Send) -> Result<(), Error> {
     let uri = address::parse(&args.uri)?;
     let max = Limits::default().message;
     let source = match (&args.file, &args.message) {
+        (Some(path), _) if path == Path::new("-") => Source::One(whole(io::stdin().lock(), "standard input", max)?),
         (Some(path), _) => Source::One(read(path, max)?),
         (None, Some(text)) if text == "-" => {
             Source::Lines(Lines::start(max).map_err(Error::io("reading standard input"))?)
         }
-        (None, text) => Source::One(text.clone().unwrap_or_default().into_bytes()),
+        (None, text) => Source::One(bytes(text.clone().unwrap_or_default())?),
     };
     let identity = identity::load_or_ephemeral(&args.key)?;
     let modes = net::modes(args.mode, &identity)?;
@@ -204,12 +206,30 @@ async fn tell_unshown(peer: &Peer) {
     }
 }
 
+/// An argument's bytes, which are a message whatever they are.
+#[cfg(unix)]
+#[expect(clippy::unnecessary_wraps, reason = "other systems have arguments that are not bytes")]
+fn bytes(text: OsString) -> Result<Vec<u8>, Error> {
+    Ok(std::os::unix::ffi::OsStringExt::into_vec(text))
+}
+
+#[cfg(not(unix))]
+fn bytes(text: OsString) -> Result<Vec<u8>, Error> {
+    let text =
+        text.into_string().map_err(|_| Error::Usage("the message is not Unicode: send it with --file".into()))?;
+    Ok(text.into_bytes())
+}
+
 fn read(path: &Path, max: usize) -> Result<Vec<u8>, Error> {
-    let doing = || format!("reading {}", path.display());
-    let file = File::open(path).map_err(Error::io(doing()))?;
+    let file = File::open(path).map_err(Error::io(format!("reading {}", path.display())))?;
+    whole(file, &path.display().to_string(), max)
+}
+
+/// All that there is to read from `input`, if it is no longer than a message may be.
+fn whole(input: impl Read, name: &str, max: usize) -> Result<Vec<u8>, Error> {
     let mut bytes = Vec::new();
     // One byte more than allowed tells a longer file from one that just fits, whatever its metadata say.
     let limit = u64::try_from(max).unwrap_or(u64::MAX).saturating_add(1);
-    file.take(limit).read_to_end(&mut bytes).map_err(Error::io(doing()))?;
-    if bytes.len() > max { Err(Error::TooLong { what: path.display().to_string(), max }) } else { Ok(bytes) }
+    input.take(limit).read_to_end(&mut bytes).map_err(Error::io(format!("reading {name}")))?;
+    if bytes.len() > max { Err(Error::TooLong { what: name.into(), max }) } else { Ok(bytes) }
 }

@@ -1,10 +1,12 @@
 //! The demonstration, measured.
 
 use std::fs;
+use std::time::Duration;
 
+use rustix::process::Signal;
 use serde_json::Value;
 
-use crate::run::Home;
+use crate::run::{Home, Running, Stopwatch};
 
 #[test]
 fn the_demo_measures_equal_links_and_says_so_in_one_object() {
@@ -31,4 +33,23 @@ fn the_demo_in_mode_b_tells_it_line_by_line_where_there_is_no_terminal() {
     assert!(!outcome.out.contains('\x1b'), "no control sequences: {outcome:#?}");
     assert!(outcome.out.lines().filter(|line| line.contains("bytes on their way")).count() >= 4, "{outcome:#?}");
     assert_eq!(outcome.out.lines().filter(|line| line.contains("holds")).count(), 5, "{outcome:#?}");
+}
+
+#[test]
+fn a_picture_that_cannot_be_written_is_noticed_before_anybody_watches() {
+    let start = Stopwatch::start();
+    let home = Home::new();
+    home.run(&["demo", "--seconds", "60", "--svg", "/no/such/place.svg"])
+        .fails(1, &["/no/such/place.svg", "check the path"]);
+    assert!(start.elapsed() < Duration::from_secs(50));
+}
+
+#[test]
+fn a_demo_that_is_interrupted_has_not_failed() {
+    let running = Running::start(Home::new().command(&["demo", "--seconds", "60"]));
+    while !running.next_out().contains("bytes on their way") {}
+    running.signal(Signal::INT);
+    let outcome = running.outcome();
+    outcome.fails(13, &["interrupted before there was a verdict"]);
+    assert!(!outcome.err.contains("failed"), "{outcome:#?}");
 }

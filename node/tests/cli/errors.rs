@@ -10,7 +10,10 @@ use crate::run::{Home, RATE, Running};
 fn an_unknown_flag_is_a_usage_error() {
     Home::new().run(&["serve", "--frobnicate"]).fails(2, &["--frobnicate", "--help"]);
     Home::new().run(&["send"]).fails(2, &["<URI>"]);
-    Home::new().run(&["chat"]).fails(2, &["<URI>"]);
+    Home::new().run(&["chat"]).fails(2, &["URI", "--listen"]);
+    for command in ["serve", "chat"] {
+        Home::new().run(&[command, "--listen", "46254"]).fails(2, &["--listen", "0.0.0.0:46254", "[::]:46254"]);
+    }
     Home::new().run(&["demo", "--seconds", "0"]).fails(2, &["--seconds"]);
 }
 
@@ -23,7 +26,7 @@ fn options_that_no_schedule_has_together_are_refused() {
         (&["--period", "30"], &["--period", "--profile burst"]),
         (&["--profile", "poisson", "--cells", "4"], &["--cells", "--profile burst"]),
         // 64 sessions of four cells, 10 ms apart.
-        (&["--profile", "burst", "--period", "2"], &["at least 2560 ms"]),
+        (&["--profile", "burst", "--period", "2"], &["--period must be at least 3 seconds", "--cells", "--sessions"]),
     ] {
         home.run(&[&serve, args].concat()).fails(2, words);
     }

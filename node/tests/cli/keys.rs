@@ -66,7 +66,7 @@ fn a_sealed_key_file_opens_to_its_passphrase_alone() {
     let made = home.run(&["keygen", "--passphrase-file", right]).ok();
     let id = home.run(&["id", "--no-qr", "--passphrase-file", right]).ok();
     assert!(id.out.contains(made.out.trim()));
-    home.run(&["id", "--passphrase-file", wrong]).fails(5, &["passphrase does not open", "identity.key"]);
+    home.run(&["id", "--passphrase-file", wrong]).fails(5, &["does not open the key file", "identity.key"]);
     home.run(&["id"]).fails(5, &["needs a passphrase", "B4AE_PASSPHRASE", "--passphrase-file"]);
     let mut command = home.command(&["id", "--no-qr"]);
     command.env("B4AE_PASSPHRASE", "correct horse");
@@ -133,6 +133,78 @@ fn a_host_that_is_none_is_refused() {
     for host in ["", "two words", "a/b", "user@host"] {
         home.run(&["id", "--host", host]).fails(2, &["not a host name"]);
     }
+    home.run(&["id", "--no-qr", "--host", &"x".repeat(254)]).fails(2, &["--host", "253"]);
+    home.run(&["id", "--no-qr", "--host", &"x".repeat(253)]).ok();
     let id = home.run(&["id", "--no-qr", "--host", "[2001:db8::1]"]).ok();
     assert!(id.out.contains("b4ae://[2001:db8::1]:46254#"));
+}
+
+#[test]
+fn a_passphrase_file_that_cannot_be_used_is_not_taken_for_a_key_file() {
+    let home = Home::new();
+    let path = home.path("pass");
+    let args = ["keygen", "--passphrase-file", path.to_str().unwrap()];
+    let says = |words: &[&str]| {
+        let outcome = home.run(&args);
+        outcome.fails(5, &[&["passphrase file", path.to_str().unwrap()], words].concat());
+        assert!(!outcome.err.contains("key file") && !outcome.err.contains("identity"), "{outcome:#?}");
+    };
+    says(&["there is no such file", "--passphrase-file"]);
+    fs::write(&path, "correct horse").unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+    says(&["by others", "0644", "chmod 600", "choose another passphrase"]);
+    fs::remove_file(&path).unwrap();
+    fs::create_dir(&path).unwrap();
+    says(&["directory"]);
+}
+
+#[test]
+fn a_passphrase_is_called_by_where_it_comes_from() {
+    let home = Home::new();
+    let with = |args: &[&str], passphrase: &str| {
+        let mut command = home.command(args);
+        command.env("B4AE_PASSPHRASE", passphrase);
+        Running::start(command).outcome()
+    };
+    with(&["keygen"], "").fails(5, &["the passphrase in B4AE_PASSPHRASE is empty"]);
+    with(&["keygen"], &"x".repeat(1025)).fails(5, &["B4AE_PASSPHRASE is longer"]);
+    with(&["keygen"], "correct horse").ok();
+    with(&["id"], "battery staple").fails(5, &["the passphrase in B4AE_PASSPHRASE does not open", "identity.key"]);
+    let path = home.path("wrong");
+    write_private(&path, "battery staple");
+    home.run(&["id", "--passphrase-file", path.to_str().unwrap()])
+        .fails(5, &[&format!("in the file {}", path.display())]);
+}
+
+#[test]
+fn what_is_no_file_is_not_replaced_by_a_key_file_even_by_force() {
+    let home = Home::new();
+    for place in [home.path("."), "/dev/null".into()] {
+        for args in [&["keygen", "-o"][..], &["keygen", "--force", "-o"]] {
+            let outcome = home.run(&[args, &[place.to_str().unwrap()]].concat());
+            outcome.fails(4, &["directory, a device", "-o"]);
+            assert!(!outcome.err.contains("--force"), "{outcome:#?}");
+        }
+    }
+}
+
+#[test]
+fn by_force_what_a_link_leads_to_is_replaced() {
+    let home = Home::with_key();
+    let link = home.path("link");
+    std::os::unix::fs::symlink(home.key(), &link).unwrap();
+    let before = fs::read(home.key()).unwrap();
+    home.run(&["keygen", "-o", link.to_str().unwrap()]).fails(4, &["already"]);
+    home.run(&["keygen", "--force", "-o", link.to_str().unwrap()]).ok();
+    assert!(link.is_symlink());
+    assert_ne!(fs::read(home.key()).unwrap(), before, "the old keys are gone");
+}
+
+#[test]
+fn a_place_that_cannot_be_written_to_is_named_as_it_was_given() {
+    let home = Home::new();
+    let path = "/proc/b4ae.key";
+    let outcome = home.run(&["keygen", "-o", path]);
+    outcome.fails(4, &["cannot write the key file /proc/b4ae.key:", "-o"]);
+    assert!(!outcome.err.contains(".b4ae-key."), "{outcome:#?}");
 }

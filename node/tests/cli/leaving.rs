@@ -7,10 +7,9 @@ use std::process::Command;
 use std::thread::sleep;
 use std::time::Duration;
 
-use b4ae_core::Clock;
 use rustix::process::Signal;
 
-use crate::run::{Home, RATE, Running};
+use crate::run::{Home, RATE, Running, Stopwatch};
 
 /// For a process to take in what it was given.
 const MOMENT: Duration = Duration::from_millis(500);
@@ -33,13 +32,12 @@ fn a_chat_asked_to_stop_tells_what_was_not_confirmed_and_stops_at_once_when_aske
     server.running.signal(Signal::STOP);
     chat.say(b"two\nthree\n");
     sleep(MOMENT);
-    let clock = Clock::new();
-    let start = clock.now();
+    let start = Stopwatch::start();
     chat.signal(Signal::INT);
     sleep(MOMENT);
     chat.signal(Signal::INT);
     let outcome = chat.outcome();
-    assert!((clock.now() - start) < Duration::from_secs(5), "it takes ten to give a peer up");
+    assert!(start.elapsed() < Duration::from_secs(5), "it takes ten to give a peer up");
     server.running.signal(Signal::CONT);
     outcome.fails(10, &["1 of 3 messages", "were confirmed, then: interrupted", "may or may not have arrived"]);
 }
@@ -119,17 +117,16 @@ fn an_input_without_lines_is_remarked_on() {
 fn a_time_limit_holds_for_the_goodbye_too() {
     let (receiver, sender) = (Home::with_key(), Home::with_key());
     let server = receiver.serve(&[]);
-    let clock = Clock::new();
-    let start = clock.now();
+    let start = Stopwatch::start();
     let mut sending =
         Running::start(sender.command_with_stdin(&["send", "--rate", RATE, "--timeout", "6", &server.uri, "-"]));
     sending.say(b"one\n");
     server.next_of("message");
     sleep(MOMENT);
     server.running.signal(Signal::STOP);
-    sleep(Duration::from_millis(5700).saturating_sub((clock.now() - start)));
+    sleep(Duration::from_millis(5700).saturating_sub(start.elapsed()));
     sending.outcome().ok();
-    let took = (clock.now() - start);
+    let took = start.elapsed();
     server.running.signal(Signal::CONT);
     assert!(took < Duration::from_millis(7300), "{took:?}: two seconds of goodbye on top would be 7.7");
 }

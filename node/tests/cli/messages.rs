@@ -115,8 +115,10 @@ fn peers_that_are_not_listed_are_refused_and_listed_ones_are_not() {
     let id = friend.run(&["id", "--no-qr", "--host", "h"]).ok().out;
     let fingerprint = id.lines().next().unwrap().split_whitespace().last().unwrap();
     let server = receiver.serve(&["--allow", fingerprint]);
-    let outcome = stranger.run(&["send", "--rate", RATE, "--timeout", "5", &server.uri, "let me in"]);
-    assert!([6, 8].contains(&outcome.code), "{outcome:#?}");
+    for mode in ["a", "b"] {
+        let args = ["send", "--rate", RATE, "--timeout", "5", "--mode", mode, &server.uri, "let me in"];
+        stranger.run(&args).fails(6, &["no answer", "does not allow this identity", "`b4ae id`"]);
+    }
     friend.run(&["send", "--rate", RATE, &server.uri, "it is me"]).ok();
     assert_eq!(server.next_of("session_opened")["peer"], fingerprint);
     assert_eq!(server.next_of("message")["text"], "it is me");
@@ -166,4 +168,24 @@ fn messages_arrive_at_random_times_and_in_groups() {
         assert_eq!(server.next_of("message")["text"], "hello");
         assert_eq!(server.next_of("session_closed")["reason"], "peer");
     }
+}
+
+#[test]
+fn a_message_is_bytes_wherever_it_comes_from() {
+    use std::os::unix::ffi::OsStrExt as _;
+    let (receiver, sender) = (Home::with_key(), Home::with_key());
+    let server = receiver.serve(&[]);
+    let mut command = sender.command(&["send", "--rate", RATE, &server.uri]);
+    command.arg(std::ffi::OsStr::from_bytes(b"\xff\x01"));
+    Running::start(command).outcome().ok();
+    assert_eq!(server.next_of("message")["base64"], BASE64.encode(b"\xff\x01"));
+    sender.run(&["send", "--rate", RATE, &server.uri, "--", "-v"]).ok();
+    assert_eq!(server.next_of("message")["text"], "-v");
+    for whole in ["two\nlines\n", "-"] {
+        sender.run_with(&["send", "--rate", RATE, &server.uri, "--file", "-"], whole.as_bytes()).ok();
+        assert_eq!(server.next_of("message")["text"], whole);
+    }
+    let long = vec![b'x'; (1 << 20) + 1];
+    let outcome = sender.run_with(&["send", "--rate", RATE, &server.uri, "--file", "-"], &long);
+    outcome.fails(11, &["standard input is longer"]);
 }

@@ -4,11 +4,10 @@ use std::io::{BufRead as _, BufReader, Lines, PipeReader, pipe};
 use std::thread::sleep;
 use std::time::Duration;
 
-use b4ae_core::Clock;
 use rustix::process::Signal;
 use serde_json::Value;
 
-use crate::run::{Home, RATE, Running};
+use crate::run::{Home, RATE, Running, Stopwatch};
 
 /// Messages: more than fit into the pipe, so that most of them wait in the process.
 const COUNT: usize = 800;
@@ -72,11 +71,10 @@ fn a_node_that_cannot_print_tells_its_peers_and_what_is_lost() {
     let chat = Running::start(other.command_with_stdin(&["chat", "--rate", RATE, &uri]));
     chat.err_with("talking with");
     drop(out);
-    let clock = Clock::new();
-    let start = clock.now();
+    let start = Stopwatch::start();
     chat.err_with("closed by the peer");
     chat.outcome().ok();
     let outcome = server.outcome();
-    assert!((clock.now() - start) < Duration::from_secs(20), "the peer does not wait for it to fall silent");
+    assert!(start.elapsed() < Duration::from_secs(20), "the peer does not wait for it to fall silent");
     outcome.fails(1, &["confirmed messages were not written to standard output", "Broken pipe"]);
 }

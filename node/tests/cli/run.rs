@@ -7,6 +7,7 @@ use std::sync::mpsc::{self, Receiver};
 use std::thread;
 use std::time::Duration;
 
+use b4ae_core::{Clock, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -225,6 +226,21 @@ impl Server {
                 return event;
             }
         }
+    }
+}
+
+/// How long something takes.
+pub(crate) struct Stopwatch(Clock, Instant);
+
+impl Stopwatch {
+    pub(crate) fn start() -> Self {
+        let clock = Clock::new();
+        let now = clock.now();
+        Self(clock, now)
+    }
+
+    pub(crate) fn elapsed(&self) -> Duration {
+        self.0.now() - self.1
     }
 }
 
