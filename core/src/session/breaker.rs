@@ -50,19 +50,20 @@ impl Breaker {
 
     /// Whether the slot at `now` is used: all of them, or every second, fourth or eighth.
     pub(crate) fn uses_slot(&mut self, now: Instant) -> bool {
-        if now - self.judged >= PERIOD && self.judge() {
+        if now - self.judged >= PERIOD {
+            self.judge();
             self.judged = now;
         }
         self.turn = self.turn.wrapping_add(1);
         u64::from(self.turn).is_multiple_of(self.slots_per_cell())
     }
 
-    /// One step down for a tenth lost since the last judgement, one up for three judgements of less than a fiftieth. `false`
-    /// where too little has been heard of to judge.
-    fn judge(&mut self) -> bool {
+    /// One step down for a tenth lost since the last judgement, one up for three judgements of less than a fiftieth. Where
+    /// too little has been heard of to judge, it is kept for the next time.
+    fn judge(&mut self) {
         let sent = self.heard.largest - self.before.largest;
         if sent < ENOUGH {
-            return false;
+            return;
         }
         let lost = sent.saturating_sub(self.heard.cells - self.before.cells);
         self.before = self.heard;
@@ -76,7 +77,6 @@ impl Breaker {
             self.quiet = 0;
             self.step = self.step.saturating_sub(1);
         }
-        true
     }
 }
 
@@ -125,7 +125,7 @@ mod tests {
             let slots = |judgements: u64| judgements * (10 * rate).max(ENOUGH);
             let mut session = Session::new(rate);
             assert!(session.run(slots(15), 5) <= rate.div_ceil(8), "{rate} slots a second");
-            assert_eq!(session.run(slots(3 * (8 + 4 + 2) + 3), u64::MAX), rate, "{rate} slots a second");
+            assert_eq!(session.run(slots(2 * 3 * (8 + 4 + 2)), u64::MAX), rate, "{rate} slots a second");
         }
         let mut session = Session::new(100);
         session.run(1000, 5);

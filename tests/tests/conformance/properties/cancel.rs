@@ -23,10 +23,10 @@ fn until_done<T>(mut call: impl FnMut(Wait) -> Option<T>) -> T {
 
 pub(crate) fn a_recv_given_up_loses_no_message(driver: &dyn Driver) {
     let ((_alice, to_bob), (_bob, to_alice)) = pair(driver, config());
-    for number in 0..30 {
+    for number in 0..60 {
         send(&*to_bob, numbered(number, 500));
     }
-    for number in 0..30 {
+    for number in 0..60 {
         let message = until_done(|wait| to_alice.recv(wait)).expect("the session is open");
         assert!(message == numbered(number, 500), "message {number} is the next");
     }
