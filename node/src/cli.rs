@@ -219,9 +219,9 @@ pub(crate) struct TrafficArgs {
 /// Options of `serve`.
 #[derive(Args, Debug)]
 #[command(after_help = "\
-Stops on Ctrl-C, on SIGTERM, and when its terminal hangs up, after telling its peers and printing every message that
-it has confirmed to them, however slow the reader of its output is. A second signal breaks that off; the exit code is
-then 10, and the messages lost are counted.
+Stops on Ctrl-C, on SIGTERM, and on Linux when its terminal hangs up, after telling its peers and printing every
+message that it has confirmed to them, however slow the reader of its output is. A second signal breaks that off; the
+exit code is then 10, and the messages lost are counted.
 
 Without --json a message takes one line: backslashes and what would do something to a terminal are escaped as in \\u{1b},
 and one that is not UTF-8 is shown as its length and first bytes. With --json it is all there.
@@ -307,8 +307,8 @@ pub(crate) struct Send {
 #[command(group = ArgGroup::new("whom").args(["uri", "listen"]).required(true))]
 #[command(after_help = "\
 One side listens, the other connects. Ends at the end of standard input (Ctrl-D), once all that was said is confirmed,
-when the peer leaves, or on Ctrl-C, SIGTERM or a hangup: then the exit code is 10 if not everything was confirmed. What
-has arrived is printed first, however slow the reader of the output is; another signal breaks that off.
+when the peer leaves, or on Ctrl-C, SIGTERM or (on Linux) a hangup: then the exit code is 10 if not everything was
+confirmed. What has arrived is printed first, however slow the reader of the output is; another signal breaks that off.
 
 A message takes one line: backslashes and what would do something to a terminal are escaped as in \\u{1b}, and one that
 is not UTF-8 is shown as its length and first bytes. `b4ae serve --json` shows all of it.

@@ -11,6 +11,7 @@ pub(crate) enum Refusal {
     /// There is none.
     Missing,
     /// Others can read or write it; its permission bits.
+    #[cfg_attr(not(unix), expect(dead_code, reason = "only Unix has such bits"))]
     OpenToOthers(u32),
     /// Opening or reading it failed.
     Io(io::Error),
