@@ -150,10 +150,7 @@ impl PeerHandle {
             drop(state);
             if stalled {
                 shared.mark();
-                // Where nothing leaves without need the loop may sleep for long; else it looks before every slot.
-                if !shared.mailbox.protected {
-                    shared.mailbox.wake();
-                }
+                shared.mailbox.wake_without_slots();
             }
             return Poll::Ready(Ok(mem::take(&mut *message)));
         }

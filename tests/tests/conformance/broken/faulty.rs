@@ -35,6 +35,7 @@ pub(super) enum Fault {
     StopsOnConnectGivenUp,
     ForgetsConfirmations,
     ForgetsToClose,
+    HandsOutInSlotsAlone,
     CutsOffOnDrop,
     CutsOffPeersOnDrop,
     KeepsTheSocket,
@@ -358,6 +359,9 @@ impl Peer for FaultyPeer {
     fn recv(&self, wait: Wait) -> Waited<Result<Vec<u8>, Closed>> {
         if let Some(again) = lock(&self.state.again).pop_front() {
             return Some(Ok(again));
+        }
+        if self.fault == HandsOutInSlotsAlone && self.endpoint.stats().metrics.sessions == 0 {
+            return never(wait);
         }
         let _receiving = if self.fault == WakesOne {
             let Ok(first) = self.state.receiving.try_lock() else { return never(wait) };
