@@ -29,12 +29,12 @@ pub(crate) fn dropping_the_last_handle_of_a_peer_delivers_what_is_queued_and_clo
     assert_eq!(end, Closed::Session(CloseReason::Peer));
 }
 
-/// How long a session lasts in silence.
+/// How long a session that is to close waits for a peer that takes nothing.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// Of the messages that fill the queues.
 const LEN: usize = 4096;
 
-/// Queues for few messages.
+/// Queues for few messages, and little time for them once a session is to close.
 fn narrow() -> ConfigBuilder {
     let second = Duration::from_secs(1);
     let traffic =
@@ -70,6 +70,37 @@ pub(crate) fn what_waited_for_room_is_there_when_no_slot_comes_any_more(driver: 
     let (messages, _) = recv_all(&*to_alice);
     assert!(messages.len() > 64, "{} messages are what the handles' queue holds", messages.len());
     assert!(messages.iter().enumerate().all(|(number, message)| *message == numbered(number, LEN)));
+}
+
+pub(crate) fn a_peer_that_takes_nothing_keeps_no_session_that_is_to_close(driver: &dyn Driver) {
+    for by_dropping in [false, true] {
+        // Bob's application takes nothing; his endpoint goes on to send cells.
+        let ((alice, to_bob), (_bob, to_alice)) = pair(driver, narrow());
+        let sent = fill(&*to_bob);
+        if by_dropping {
+            drop(to_bob);
+        } else {
+            assert!(to_bob.close(Wait::For(FLUSH)).is_some(), "whoever closes is told");
+            assert_eq!(done(to_bob.closed(Wait::Long)), Closed::Session(CloseReason::Local));
+        }
+        assert!(has_left(&*alice), "the place is free again");
+        let (messages, end) = recv_all(&*to_alice);
+        assert_eq!(end, Closed::Session(CloseReason::Peer), "the peer is told");
+        assert!(messages.len() < sent, "what it made no room for is not delivered");
+    }
+}
+
+pub(crate) fn a_peer_that_takes_its_time_gets_what_was_queued_before_the_close(driver: &dyn Driver) {
+    let ((_alice, to_bob), (_bob, to_alice)) = pair(driver, narrow());
+    let sent = fill(&*to_bob);
+    drop(to_bob);
+    let pause = PATIENCE * 2 / u32::try_from(sent).expect("few");
+    for number in 0..sent {
+        thread::sleep(pause);
+        let received = done(to_alice.recv(Wait::Long));
+        assert!(received == Ok(numbered(number, LEN)), "message {number} of {sent} is the next");
+    }
+    assert_eq!(done(to_alice.recv(Wait::Long)), Err(Closed::Session(CloseReason::Peer)));
 }
 
 pub(crate) fn dropping_the_last_handle_of_an_endpoint_delivers_what_is_queued_and_stops(driver: &dyn Driver) {

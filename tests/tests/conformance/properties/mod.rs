@@ -29,6 +29,8 @@ macro_rules! properties {
             cancel::a_close_given_up_goes_on_if_it_began,
             lifecycle::dropping_the_last_handle_of_a_peer_delivers_what_is_queued_and_closes,
             lifecycle::what_waited_for_room_is_there_when_no_slot_comes_any_more,
+            lifecycle::a_peer_that_takes_nothing_keeps_no_session_that_is_to_close,
+            lifecycle::a_peer_that_takes_its_time_gets_what_was_queued_before_the_close,
             lifecycle::dropping_the_last_handle_of_an_endpoint_delivers_what_is_queued_and_stops,
             lifecycle::closing_an_endpoint_frees_its_port_and_stops_every_handle,
             lifecycle::closing_a_peer_tells_both_sides_and_refuses_more,
