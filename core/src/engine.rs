@@ -413,9 +413,21 @@ impl Engine {
         let now = self.now;
         let Some(entry) = self.sessions.get_mut(slot) else { return };
         entry.closing.get_or_insert(now);
+        entry.more = false;
         if entry.link.is_none() && entry.queue.is_empty() {
             // Nothing to deliver, and nobody to tell.
             self.end_session(slot, CloseReason::Local);
+        }
+        self.list(slot);
+    }
+
+    /// Begins a graceful close for which there are still messages to be queued.
+    pub(crate) fn begin_close_session(&mut self, slot: u32) {
+        let now = self.now;
+        let Some(entry) = self.sessions.get_mut(slot) else { return };
+        if entry.closing.is_none() {
+            entry.closing = Some(now);
+            entry.more = true;
         }
         self.list(slot);
     }

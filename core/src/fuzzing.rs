@@ -51,8 +51,9 @@ impl Engine {
     /// The plaintext of a cell that the session's peer sent.
     pub fn open_text(&mut self, id: SessionId, datagram: &[u8; DATAGRAM_LEN]) -> Option<[u8; TEXT_LEN]> {
         self.session(id).ok()?;
+        let now = self.now();
         let (link, work) = self.known_link(id)?;
-        link.open(work, &mut { *datagram }).ok().map(|(_, text)| *text)
+        link.open(now, work, &mut { *datagram }).ok().map(|(_, text)| *text)
     }
 
     /// Seals a Finish fragment of the handshake that this session began.

@@ -86,7 +86,7 @@ impl Session<'_> {
     /// How far along it is.
     pub fn state(&self) -> SessionState {
         let entry = self.entry();
-        if entry.closing.is_some() || entry.ended.is_some() {
+        if entry.is_closed() || entry.ended.is_some() {
             SessionState::Closing
         } else if entry.dial.is_some() {
             SessionState::Handshaking
@@ -145,7 +145,9 @@ impl Session<'_> {
             return Err(SendError::Full);
         }
         let now = self.engine.now();
-        let id = self.engine.entry_mut(self.id).queue.push(message, cells, unordered, now);
+        let entry = self.engine.entry_mut(self.id);
+        let id = entry.queue.push(message, cells, unordered, now);
+        entry.closing = entry.closing.map(|_| now);
         self.engine.pace_low_overhead(self.id.slot, false);
         #[cfg(b4ae_mutants)]
         if self.engine.mutant_wakes() {
@@ -180,6 +182,13 @@ impl Session<'_> {
     pub fn close(&mut self) {
         self.engine.close_session(self.id.slot);
         self.engine.pace_low_overhead(self.id.slot, false);
+    }
+
+    /// Says that [`close`](Self::close) follows once messages that found no room here have been queued. What limits the
+    /// time of a close does so from now on, and anew from each message queued: a peer that takes nothing does not keep
+    /// the session, and one that makes room in time gets everything. Until `close` it is told nothing.
+    pub fn begin_close(&mut self) {
+        self.engine.begin_close_session(self.id.slot);
     }
 
     /// This session's numbers.

@@ -52,7 +52,8 @@ impl Peer {
     }
 
     /// Closes the session once what is queued is confirmed, and waits for that. Begun even if the future is dropped
-    /// after its first poll.
+    /// after its first poll. A peer that takes none of it for the idle timeout, or for `max_queue_latency` if that is
+    /// longer, is not waited for.
     pub async fn close(&self) {
         self.handle.close();
         self.closed().await;

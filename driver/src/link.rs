@@ -212,7 +212,7 @@ impl Link {
                 Err(SendError::Full) => {
                     self.held = Some(message);
                     self.full = true;
-                    return Look::Done;
+                    break;
                 }
                 // It will never be confirmed, which is what its sender learns when the session ends.
                 Err(_) => self.reach(Stage::Closing),
@@ -223,16 +223,27 @@ impl Link {
                 return Look::More;
             }
         }
-        if self.stage == Stage::Closing && !self.full {
-            // The peer has been told that these arrived, and the engine keeps nothing for a session that we closed.
-            let left = self.receive(engine, wake);
-            if left != Look::Done {
-                return left;
+        if self.full && self.stage == Stage::Open {
+            let Some(state) = try_lock(&self.shared.state) else { return Look::Locked };
+            if state.close {
+                self.stage = Stage::Closing;
+            }
+        }
+        if self.stage == Stage::Closing {
+            if !self.full {
+                // The peer has been told that these arrived, and the engine keeps nothing for a session that we closed.
+                let left = self.receive(engine, wake);
+                if left != Look::Done {
+                    return left;
+                }
             }
             if let Ok(mut session) = engine.session(self.id) {
-                session.close();
+                // A peer that takes nothing makes no room for the rest either, and is not to keep the session for that.
+                if self.full { session.begin_close() } else { session.close() }
             }
-            self.reach(Stage::HandedOver);
+            if !self.full {
+                self.reach(Stage::HandedOver);
+            }
         }
         Look::Done
     }

@@ -159,10 +159,12 @@ impl Links {
     }
 
     fn take(&mut self, engine: &Engine, now: Instant) -> Found {
-        // For their readers ten times a second is often enough: not a copy in every turn.
-        let metrics = (now >= self.metrics_due).then(|| engine.metrics());
+        let metrics = engine.metrics();
         let Some(mut state) = try_lock(&self.mailbox.state) else { return Found { look: Look::Locked, stop: None } };
-        if let Some(metrics) = metrics {
+        // Under the lock that marks are set under: who marks after this, and finds no slots, wakes.
+        state.slots = metrics.sessions > 0;
+        // For their readers ten times a second is often enough: not a copy in every turn.
+        if now >= self.metrics_due {
             state.metrics = metrics;
             self.metrics_due = now + STATS_EVERY;
             self.metrics_old = false;

@@ -33,6 +33,8 @@ pub(crate) struct State {
     /// Sessions the loop is to look at, each once.
     pub(crate) dirty: Vec<Arc<Shared>>,
     pub(crate) backlog: VecDeque<Arc<Shared>>,
+    /// Whether any session had slots when the loop last looked here: it looks again before the next.
+    pub(crate) slots: bool,
     /// The deadline of a requested stop.
     pub(crate) stop: Option<Instant>,
     pub(crate) stopped: bool,
@@ -78,6 +80,7 @@ impl Mailbox {
                 connects: VecDeque::new(),
                 dirty: Vec::new(),
                 backlog: VecDeque::new(),
+                slots: false,
                 stop: None,
                 stopped: false,
                 metrics: Metrics::default(),
@@ -102,6 +105,14 @@ impl Mailbox {
     pub(crate) fn wake(&self) {
         self.counters.wakes.add();
         self.loop_waker.wake();
+    }
+
+    /// Has the loop look at what has been marked, where it does not do so by itself before the next slot: without need
+    /// it may sleep for long. Where traffic is protected this wakes the loop only when no slot is to come.
+    pub(crate) fn wake_without_slots(&self) {
+        if !self.protected || !lock(&self.state).slots {
+            self.wake();
+        }
     }
 
     pub(crate) fn push_dirty(&self, shared: Arc<Shared>) {

@@ -12,8 +12,8 @@ use crate::peer::{End, Message, Shared};
 use crate::sync::lock;
 use crate::{Closed, ConnectError, SendError, Stopped};
 
-/// A handle of one session. Clone freely; when the last clone is dropped, the session closes once what is queued is
-/// confirmed.
+/// A handle of one session. Clone freely; when the last clone is dropped, the session closes as by
+/// [`close`](Self::close).
 ///
 /// Every `poll_*` may be called from any task, and dropping the future around it loses nothing: the state is in the
 /// endpoint, not in the future.
@@ -150,10 +150,7 @@ impl PeerHandle {
             drop(state);
             if stalled {
                 shared.mark();
-                // Where nothing leaves without need the loop may sleep for long; else it looks before every slot.
-                if !shared.mailbox.protected {
-                    shared.mailbox.wake();
-                }
+                shared.mailbox.wake_without_slots();
             }
             return Poll::Ready(Ok(mem::take(&mut *message)));
         }
@@ -167,6 +164,9 @@ impl PeerHandle {
     }
 
     /// Asks to close the session once what is queued is confirmed. Nothing more can be queued.
+    ///
+    /// A peer that takes none of it for the idle timeout, or for `max_queue_latency` if that is longer, is not waited
+    /// for.
     pub fn close(&self) {
         request_close(self.shared());
     }

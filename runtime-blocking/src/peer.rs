@@ -84,7 +84,8 @@ impl Peer {
         iter::from_fn(|| self.recv().ok())
     }
 
-    /// Closes the session once what is queued is confirmed, and waits for that.
+    /// Closes the session once what is queued is confirmed, and waits for that. A peer that takes none of it for the
+    /// idle timeout, or for `max_queue_latency` if that is longer, is not waited for.
     pub fn close(&self) {
         block_on(self.0.close());
     }

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use b4ae_core::{
     Accept, CloseReason, Config, ConfigError, DATAGRAM_LEN, Engine, Event, Identity, Instant, Limits, ModePolicy,
-    Padding, Path, SecretIdentity, Seed, SendError, Shutdown, Traffic, TransmitKind, TxBuf, UnixTime,
+    Padding, Path, SecretIdentity, Seed, SendError, SessionId, SessionState, Shutdown, Traffic, TransmitKind, TxBuf,
+    UnixTime,
 };
 use support::{Flight, World, address, config, constant, few};
 
@@ -279,6 +280,62 @@ fn a_peer_that_accepts_no_offered_mode_is_reported_as_such() {
     world.connect(0, 1, ModePolicy::A);
     world.run(15_000);
     assert_eq!(world.closed(0), Some(CloseReason::NoCommonMode));
+}
+
+/// A session whose application is about to close it, and has more messages than there is room for: the peer's takes none.
+fn full() -> (World, SessionId) {
+    let small = Limits { message: 2048, send_bytes: 4096, receive_bytes: 8192, ..few() };
+    let traffic = Traffic::constant(Duration::from_millis(5)).with_leave_boundary(Duration::from_secs(1));
+    let build = || config(traffic).limits(small).idle_timeout(Duration::from_secs(20));
+    let mut world = World::new([build(), build()]);
+    let id = world.connect(0, 1, ModePolicy::A);
+    world.run(1000);
+    world.deaf = vec![1];
+    for _ in 0..5000 {
+        _ = world.engines[0].session(id).expect("open").send(&[0; 2000]);
+        world.turn();
+    }
+    let mut session = world.engines[0].session(id).expect("open");
+    assert_eq!(session.send(&[0; 2000]), Err(SendError::Full));
+    session.begin_close();
+    assert_eq!(session.state(), SessionState::Open);
+    (world, id)
+}
+
+#[test]
+fn a_close_that_waits_for_room_ends_in_time_although_the_peer_speaks() {
+    let (mut world, id) = full();
+    world.run(19_900);
+    assert_eq!((world.closed(0), world.closed(1)), (None, None));
+    // To say so again, or to close after all, gives no more time.
+    world.engines[0].session(id).expect("open").begin_close();
+    world.engines[0].session(id).expect("open").close();
+    world.run(200);
+    assert_eq!(world.closed(0), Some(CloseReason::Local));
+    world.run(3000);
+    assert_eq!(world.engines.iter().map(|engine| engine.metrics().sessions).sum::<u32>(), 0, "and gives its slots up");
+}
+
+#[test]
+fn a_close_that_waits_for_room_takes_what_finds_some() {
+    let (mut world, id) = full();
+    let queued = world.engines[0].session(id).expect("open").stats().queued_messages;
+    assert!(queued > 0);
+    world.deaf.clear();
+    // Longer in all than a close may take, and never as long from one to the next.
+    for n in 1..=4 {
+        world.run(15_000);
+        world.send(0, id, &[n; 2000]);
+    }
+    world.run(1000);
+    assert_eq!(world.closed(1), None, "there may be more");
+    world.engines[0].session(id).expect("open").close();
+    let refused = world.engines[0].session(id).expect("still closing").send(&[5]);
+    assert_eq!(refused, Err(SendError::Closing));
+    world.run(1000);
+    assert_eq!((world.closed(0), world.closed(1)), (Some(CloseReason::Local), Some(CloseReason::Peer)));
+    let last: Vec<_> = world.received.iter().rev().take(4).map(|(_, message)| message[0]).collect();
+    assert_eq!(last, [4, 3, 2, 1]);
 }
 
 #[test]

@@ -83,6 +83,7 @@ impl Engine {
         let len = self.mutant_len(slot, len);
         let traffic = &self.config.traffic;
         let entry = self.sessions.get_mut(slot)?;
+        let closing = entry.ended.is_some() || entry.has_said_all();
         let link = entry.link.as_deref_mut()?;
         if traffic.circuit_breaker && traffic.is_protected() && !link.breaker.uses_slot(now) {
             return None;
@@ -92,7 +93,6 @@ impl Engine {
         // A handshake that is not over has a time limit of its own.
         let abandoned =
             entry.dial.is_none() && entry.closing.is_some_and(|since| now - since > self.config.closing_timeout());
-        let closing = entry.ended.is_some() || entry.closing.is_some() && entry.queue.is_empty();
         let counter = link.next_counter();
         if closing && entry.dial.is_none() {
             link.close_told.get_or_insert(counter);
@@ -193,8 +193,8 @@ impl Engine {
         let now = self.now;
         let Some(generation) = self.sessions.generation(slot) else { return };
         let Some(entry) = self.sessions.get_mut(slot) else { return };
+        let closing = entry.has_said_all() && entry.ended.is_none();
         let Some(link) = entry.link.as_deref_mut() else { return };
-        let closing = entry.closing.is_some() && entry.queue.is_empty() && entry.ended.is_none();
         let at = if entry.queue.wants_slot(now) || owes_ack || closing || link.leaves.is_some() {
             let spread = nanos(delay_max) - nanos(delay_min);
             let delay = exponential(spread / 2, &mut self.random.public).min(spread) + nanos(delay_min);

@@ -26,8 +26,10 @@ pub(crate) struct Entry {
     pub(crate) link: Option<Box<Link>>,
     /// The handshake we began, until it is confirmed.
     pub(crate) dial: Option<Box<Dial>>,
-    /// Since when the application has been closing.
+    /// Since when the application has been closing: since it last queued a message, if it did so meanwhile.
     pub(crate) closing: Option<Instant>,
+    /// It may still queue some.
+    pub(crate) more: bool,
     /// The session is over; told once the inbox has been emptied.
     pub(crate) ended: Option<CloseReason>,
     /// The shortest message that `send` refused for want of room.
@@ -70,6 +72,7 @@ impl Entry {
             path_changed: false,
             want_write: None,
             closing: None,
+            more: false,
             ended: None,
             told: false,
             listed: false,
@@ -110,6 +113,16 @@ impl Entry {
 
     pub(crate) fn set_path_changed(&mut self) {
         self.path_changed = true;
+    }
+
+    /// Whether the application has closed, and queues no more.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closing.is_some() && !self.more
+    }
+
+    /// Whether it has, and all it had queued is confirmed.
+    pub(crate) fn has_said_all(&self) -> bool {
+        self.is_closed() && self.queue.is_empty()
     }
 
     /// Ends the session, once; the first reason stands.

@@ -35,6 +35,9 @@ pub(super) enum Fault {
     StopsOnConnectGivenUp,
     ForgetsConfirmations,
     ForgetsToClose,
+    HandsOutInSlotsAlone,
+    ClosesWhenThereIsRoom,
+    DropsWhenThereIsRoom,
     CutsOffOnDrop,
     CutsOffPeersOnDrop,
     KeepsTheSocket,
@@ -138,8 +141,12 @@ impl Driver for Faulty {
             }
             _ => {}
         }
-        let shared =
-            Arc::new(Shared { known: Arc::clone(&self.known), wakes: AtomicU64::new(0), busy: Mutex::new(()) });
+        let shared = Arc::new(Shared {
+            known: Arc::clone(&self.known),
+            ended: Arc::clone(&self.ended),
+            wakes: AtomicU64::new(0),
+            busy: Mutex::new(()),
+        });
         Ok(Box::new(FaultyEndpoint { inner: Arc::from(inner), fault: self.fault, shared }))
     }
 
@@ -155,6 +162,7 @@ impl Driver for Faulty {
 /// What an endpoint's handles and its peers share.
 struct Shared {
     known: Arc<Mutex<Vec<(u16, PeerId)>>>,
+    ended: Arc<AtomicBool>,
     wakes: AtomicU64,
     busy: Mutex<()>,
 }
@@ -304,10 +312,24 @@ impl Drop for FaultyPeer {
         if self.fault == CutsOffPeersOnDrop {
             _ = self.endpoint.close(Duration::ZERO, Wait::Polls(1));
         }
+        if self.fault == DropsWhenThereIsRoom && self.is_full() {
+            let (kept, ended) = (self.inner.another(), Arc::clone(&self.shared.ended));
+            thread::spawn(move || {
+                while !ended.load(Ordering::Relaxed) {
+                    thread::sleep(Wait::GAP);
+                }
+                drop(kept);
+            });
+        }
     }
 }
 
 impl FaultyPeer {
+    /// Whether there was no room for the last message.
+    fn is_full(&self) -> bool {
+        self.state.gave_up.load(Ordering::Relaxed)
+    }
+
     /// The end as it is told.
     fn end(&self, end: Closed, wait: Wait) -> Waited<Closed> {
         match self.fault {
@@ -349,6 +371,9 @@ impl Peer for FaultyPeer {
         {
             _ = self.inner.send(held, shorter(wait));
         }
+        if sent.is_none() {
+            self.state.gave_up.store(true, Ordering::Relaxed);
+        }
         if self.fault == SendsThoughGivenUp && sent.is_none() {
             _ = self.inner.send(message, Wait::For(SOON));
         }
@@ -358,6 +383,9 @@ impl Peer for FaultyPeer {
     fn recv(&self, wait: Wait) -> Waited<Result<Vec<u8>, Closed>> {
         if let Some(again) = lock(&self.state.again).pop_front() {
             return Some(Ok(again));
+        }
+        if self.fault == HandsOutInSlotsAlone && self.endpoint.stats().metrics.sessions == 0 {
+            return never(wait);
         }
         let _receiving = if self.fault == WakesOne {
             let Ok(first) = self.state.receiving.try_lock() else { return never(wait) };
@@ -417,6 +445,9 @@ impl Peer for FaultyPeer {
     fn close(&self, wait: Wait) -> Waited<()> {
         if self.fault == ForgetsToClose && matches!(wait, Wait::Polls(_)) {
             return None;
+        }
+        if self.fault == ClosesWhenThereIsRoom && self.is_full() {
+            return never(Wait::Long);
         }
         if self.fault == NeverTellsTheEnd {
             _ = self.inner.close(shorter(wait));

@@ -104,6 +104,14 @@ broken! {
         => cancel::a_close_given_up_goes_on_if_it_began, "nothing happens any more";
     a_peer_that_cuts_off: CutsOffPeersOnDrop, thread
         => lifecycle::dropping_the_last_handle_of_a_peer_delivers_what_is_queued_and_closes, "";
+    a_loop_that_looks_in_slots_alone: HandsOutInSlotsAlone, thread
+        => lifecycle::what_waited_for_room_is_there_when_no_slot_comes_any_more, "nothing happens any more";
+    a_close_that_waits_for_room: ClosesWhenThereIsRoom, thread
+        => lifecycle::a_peer_that_takes_nothing_keeps_no_session_that_is_to_close, "whoever closes is told";
+    a_drop_that_waits_for_room: DropsWhenThereIsRoom, thread
+        => lifecycle::a_peer_that_takes_nothing_keeps_no_session_that_is_to_close, "the place is free again";
+    a_full_queue_cut_off: CutsOffPeersOnDrop, task
+        => lifecycle::a_peer_that_takes_its_time_gets_what_was_queued_before_the_close, "is the next";
     an_endpoint_that_cuts_off: CutsOffOnDrop, thread
         => lifecycle::dropping_the_last_handle_of_an_endpoint_delivers_what_is_queued_and_stops, "";
     a_stop_that_is_not_told: NeverTellsTheEnd, thread

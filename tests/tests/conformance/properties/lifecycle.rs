@@ -4,11 +4,13 @@ use std::net::UdpSocket;
 use std::thread;
 use std::time::Duration;
 
-use b4ae_core::CloseReason;
+use b4ae_core::{Accept, CloseReason, Config, ConfigBuilder, Limits, ModePolicy, Traffic};
 use b4ae_tokio::{Closed, ConnectError, SendError, Stopped};
 
-use crate::bench::{FLUSH, accept, bind, config, connect, done, endpoint_config, numbered, pair, recv, recv_all, send};
-use crate::driver::{Driver, Wait};
+use crate::bench::{
+    FLUSH, accept, bind, config, connect, done, endpoint_config, limits, numbered, pair, recv, recv_all, send,
+};
+use crate::driver::{Driver, Endpoint, Peer, Wait};
 
 fn twenty() -> Vec<Vec<u8>> {
     (0..20).map(|number| numbered(number, 3000)).collect()
@@ -25,6 +27,80 @@ pub(crate) fn dropping_the_last_handle_of_a_peer_delivers_what_is_queued_and_clo
     let (messages, end) = recv_all(&*to_alice);
     assert!(messages == twenty(), "what was queued before the drop arrives");
     assert_eq!(end, Closed::Session(CloseReason::Peer));
+}
+
+/// How long a session that is to close waits for a peer that takes nothing.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// Of the messages that fill the queues.
+const LEN: usize = 4096;
+
+/// Queues for few messages, and little time for them once a session is to close.
+fn narrow() -> ConfigBuilder {
+    let second = Duration::from_secs(1);
+    let traffic =
+        Traffic::constant(Duration::from_millis(1)).with_max_queue_latency(second).with_leave_boundary(second);
+    let small = Limits { message: LEN, send_bytes: 2 * LEN, receive_bytes: 4 * LEN, ..limits() };
+    Config::builder(traffic).limits(small).accept(Accept::Anyone(ModePolicy::A)).idle_timeout(PATIENCE)
+}
+
+/// Sends until every queue on the way is full, and tells how many messages that took.
+fn fill(peer: &dyn Peer) -> usize {
+    for number in 0..1000 {
+        match peer.send(numbered(number, LEN), Wait::For(Duration::from_millis(400))) {
+            Some(queued) => _ = queued.expect("the session is open"),
+            None => return number,
+        }
+    }
+    panic!("nothing holds the sender back");
+}
+
+/// Waits until no session of the endpoint has slots any more.
+fn has_left(endpoint: &dyn Endpoint) -> bool {
+    (0..FLUSH.as_millis() / 5).any(|_| {
+        thread::sleep(Duration::from_millis(5));
+        endpoint.stats().metrics.sessions == 0
+    })
+}
+
+pub(crate) fn what_waited_for_room_is_there_when_no_slot_comes_any_more(driver: &dyn Driver) {
+    let ((alice, to_bob), (bob, to_alice)) = pair(driver, narrow());
+    fill(&*to_bob);
+    done(alice.close(Duration::ZERO, Wait::Long));
+    assert!(has_left(&*bob), "silence ends the session");
+    let (messages, _) = recv_all(&*to_alice);
+    assert!(messages.len() > 64, "{} messages are what the handles' queue holds", messages.len());
+    assert!(messages.iter().enumerate().all(|(number, message)| *message == numbered(number, LEN)));
+}
+
+pub(crate) fn a_peer_that_takes_nothing_keeps_no_session_that_is_to_close(driver: &dyn Driver) {
+    for by_dropping in [false, true] {
+        // Bob's application takes nothing; his endpoint goes on to send cells.
+        let ((alice, to_bob), (_bob, to_alice)) = pair(driver, narrow());
+        let sent = fill(&*to_bob);
+        if by_dropping {
+            drop(to_bob);
+        } else {
+            assert!(to_bob.close(Wait::For(FLUSH)).is_some(), "whoever closes is told");
+            assert_eq!(done(to_bob.closed(Wait::Long)), Closed::Session(CloseReason::Local));
+        }
+        assert!(has_left(&*alice), "the place is free again");
+        let (messages, end) = recv_all(&*to_alice);
+        assert_eq!(end, Closed::Session(CloseReason::Peer), "the peer is told");
+        assert!(messages.len() < sent, "what it made no room for is not delivered");
+    }
+}
+
+pub(crate) fn a_peer_that_takes_its_time_gets_what_was_queued_before_the_close(driver: &dyn Driver) {
+    let ((_alice, to_bob), (_bob, to_alice)) = pair(driver, narrow());
+    let sent = fill(&*to_bob);
+    drop(to_bob);
+    let pause = PATIENCE * 2 / u32::try_from(sent).expect("few");
+    for number in 0..sent {
+        thread::sleep(pause);
+        let received = done(to_alice.recv(Wait::Long));
+        assert!(received == Ok(numbered(number, LEN)), "message {number} of {sent} is the next");
+    }
+    assert_eq!(done(to_alice.recv(Wait::Long)), Err(Closed::Session(CloseReason::Peer)));
 }
 
 pub(crate) fn dropping_the_last_handle_of_an_endpoint_delivers_what_is_queued_and_stops(driver: &dyn Driver) {
