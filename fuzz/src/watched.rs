@@ -153,7 +153,7 @@ impl Watched {
         } else if *traffic == BURST {
             let group = u64::from(LIMITS.sessions.next_power_of_two() * BURST_CELLS) * interval;
             let offset = nanos % BURST_PERIOD.as_nanos() as u64;
-            assert!(offset < group && offset % interval == 0, "a cell beside its group");
+            assert!(offset < group && offset.is_multiple_of(interval), "a cell beside its group");
         }
         // Points of two sessions may be as close as chance has it.
         let apart = u64::from(traffic.is_constant_rate() || *traffic == BURST);
