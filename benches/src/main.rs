@@ -10,6 +10,7 @@ mod cell;
 mod handshake;
 mod measure;
 mod memory;
+mod number;
 mod pair;
 mod primitives;
 mod results;

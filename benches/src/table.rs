@@ -4,6 +4,7 @@ use b4ae_core::PROVIDER;
 
 use crate::measure::Case;
 use crate::memory::Memory;
+use crate::number::thousands;
 use crate::results::{Cost, Results};
 
 /// A row: what it is called, the cases it is the sum of, those of the bare primitives, the target of the ratio.
@@ -159,17 +160,4 @@ fn time(cost: Cost) -> String {
 
 fn count(cost: Cost) -> String {
     cost.instructions.map_or("-".to_owned(), thousands)
-}
-
-/// A whole number with its thousands apart.
-fn thousands(number: f64) -> String {
-    let digits = format!("{number:.0}");
-    let mut text = String::new();
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
 }

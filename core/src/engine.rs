@@ -465,8 +465,8 @@ impl Engine {
         self.list(slot);
     }
 
-    /// A peer that is heard no more gets no more, whether or not the session was over for the application before: how long
-    /// cells go on to somebody who does not answer tells nothing of it.
+    /// A peer that is heard no more gets no more, whether or not the session was over for the application before: how
+    /// long cells go on to somebody who does not answer tells nothing of it.
     fn fall_silent(&mut self, slot: u32) {
         let now = self.now;
         if let Some(link) = self.sessions.get_mut(slot).and_then(|entry| entry.link.as_deref_mut()) {

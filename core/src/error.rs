@@ -9,8 +9,8 @@ use core::fmt;
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum ConfigError {
-    /// The slot interval, mean gap or spacing is below ten microseconds or above ten minutes, or the mean gap between cover
-    /// cells of low-overhead traffic below a millisecond.
+    /// The slot interval, mean gap or spacing is below ten microseconds or above ten minutes, or the mean gap between
+    /// cover cells of low-overhead traffic below a millisecond.
     Interval,
     /// `dummy_rate` is not within 0.0 to 0.9.
     DummyRate,
@@ -47,12 +47,15 @@ pub enum ConfigError {
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Interval => f.write_str("the slot interval must be between 10 microseconds and 10 minutes, and low-overhead cover a millisecond or more apart"),
+            Self::Interval => f.write_str(
+                "the slot interval must be between 10 microseconds and 10 minutes, and low-overhead cover a millisecond or \
+                 more apart",
+            ),
             Self::DummyRate => f.write_str("dummy_rate must be between 0.0 and 0.9"),
             Self::QueueLatency { needed_ms } => write!(
                 f,
-                "max_queue_latency must be at least {needed_ms} ms at this rate and number of sessions: raise it, raise the \
-                 rate, or lower the limit on sessions"
+                "max_queue_latency must be at least {needed_ms} ms at this rate and number of sessions: raise it, raise \
+                 the rate, or lower the limit on sessions"
             ),
             Self::IdleTimeout { needed_ms } => {
                 write!(f, "the idle timeout must be at least {needed_ms} ms at this rate and number of sessions")
@@ -62,8 +65,8 @@ impl fmt::Display for ConfigError {
             }
             Self::Period { needed_ms } => write!(
                 f,
-                "the period must be at least {needed_ms} ms for groups of this size, spacing and number of sessions, and at \
-                 most a day"
+                "the period must be at least {needed_ms} ms for groups of this size, spacing and number of sessions, and \
+                 at most a day"
             ),
             Self::Limit(name) => write!(f, "the limit {name} is out of range"),
             Self::Delay => f.write_str("the shortest random delay must not exceed the longest"),

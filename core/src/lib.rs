@@ -13,8 +13,8 @@
 //!
 //! Cells appear in step 3 only because of step 2, in slots that were given out before any queue was looked at.
 //! But for low-overhead traffic, whatever the application does in step 1 changes what is sealed inside them and nothing
-//! else: neither when a datagram leaves, nor where to, nor how long it is. That is the property the protocol is for, and
-//! the reason for the shape of this API.
+//! else: neither when a datagram leaves, nor where to, nor how long it is. That is the property the protocol is for,
+//! and the reason for the shape of this API.
 //!
 //! # A whole loop
 //!

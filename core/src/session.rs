@@ -176,9 +176,9 @@ impl Session<'_> {
         Ok(taken)
     }
 
-    /// Closes the session once what is queued has been confirmed, or the idle timeout, or `max_queue_latency` if that is
-    /// longer, has passed. `Closed` follows, once, as the last event for this id; cover goes on until the next leave
-    /// boundary.
+    /// Closes the session once what is queued has been confirmed, or the idle timeout, or `max_queue_latency` if that
+    /// is longer, has passed. `Closed` follows, once, as the last event for this id; cover goes on until the next
+    /// leave boundary.
     pub fn close(&mut self) {
         self.engine.close_session(self.id.slot);
         self.engine.pace_low_overhead(self.id.slot, false);

@@ -265,8 +265,8 @@ impl Link {
         Ok(message)
     }
 
-    /// From the engine to the handles, while there is room: what stays with the engine is what holds the sender back. Once
-    /// the session is to close, all that there is.
+    /// From the engine to the handles, while there is room: what stays with the engine is what holds the sender back.
+    /// Once the session is to close, all that there is.
     fn receive(&mut self, engine: &mut Engine, wake: &mut ToWake) -> Look {
         let mut budget = BUDGET;
         loop {

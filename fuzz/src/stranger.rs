@@ -30,8 +30,8 @@ const KEYS: [u8; 32 + 1568] = {
     keys
 };
 
-/// Nothing that a stranger sends breaks an engine, and a minute later it remembers none of them. Counts the answers that
-/// were worth a key exchange.
+/// Nothing that a stranger sends breaks an engine, and a minute later it remembers none of them. Counts the answers
+/// that were worth a key exchange.
 pub fn run(data: &[u8]) -> usize {
     let mut program = Program::new(data);
     let which = program.u8();

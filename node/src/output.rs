@@ -150,8 +150,8 @@ fn keyword(reason: CloseReason) -> &'static str {
     }
 }
 
-/// A message as one line that does nothing to a terminal: text with controls and the escapes' own sign escaped, anything
-/// else as its length and first bytes.
+/// A message as one line that does nothing to a terminal: text with controls and the escapes' own sign escaped,
+/// anything else as its length and first bytes.
 pub(crate) fn printable(bytes: &[u8]) -> String {
     let Ok(text) = str::from_utf8(bytes) else {
         let shown = &bytes[..bytes.len().min(BINARY_SHOWN)];

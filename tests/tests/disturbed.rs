@@ -29,8 +29,8 @@ impl Repeater {
     }
 }
 
-/// How many milliseconds a handshake takes although the Challenge is sent again and again, on a path that is slower than
-/// usual and loses one side's datagrams with these numbers.
+/// How many milliseconds a handshake takes although the Challenge is sent again and again, on a path that is slower
+/// than usual and loses one side's datagrams with these numbers.
 fn time_in_spite_of_copies(modes: ModePolicy, slower: u64, loses: (usize, &[usize])) -> Option<u64> {
     let mut world = World::new([constant(2), constant(2)]);
     let id = world.connect(0, 1, modes);
@@ -71,8 +71,8 @@ fn copies_of_a_challenge_do_not_undo_a_handshake_over_a_slow_path() {
     }
 }
 
-/// The network loses the first Response, and an observer sends copies of the first Init fragment at once, which says that
-/// nothing is there: what is sent for those is lost as well.
+/// The network loses the first Response, and an observer sends copies of the first Init fragment at once, which says
+/// that nothing is there: what is sent for those is lost as well.
 #[test]
 fn copies_of_an_init_do_not_use_up_what_is_sent_again() {
     for modes in [ModePolicy::A, ModePolicy::B] {

@@ -282,7 +282,8 @@ fn a_peer_that_accepts_no_offered_mode_is_reported_as_such() {
     assert_eq!(world.closed(0), Some(CloseReason::NoCommonMode));
 }
 
-/// A session whose application is about to close it, and has more messages than there is room for: the peer's takes none.
+/// A session whose application is about to close it, and has more messages than there is room for: the peer's takes
+/// none.
 fn full() -> (World, SessionId) {
     let small = Limits { message: 2048, send_bytes: 4096, receive_bytes: 8192, ..few() };
     let traffic = Traffic::constant(Duration::from_millis(5)).with_leave_boundary(Duration::from_secs(1));
@@ -373,6 +374,28 @@ fn credit_given_back_is_told_without_waiting_for_cover() {
     world.deaf.clear();
     world.run(10_000);
     assert_eq!(world.received.len(), 40);
+}
+
+#[test]
+fn who_waits_for_room_is_told_when_it_hears_of_the_confirmation_that_made_it() {
+    // Nothing else is to leave for a second: until then, nothing but that would find that there is room.
+    let rare = Traffic::low_overhead_unprotected()
+        .with_cover(Duration::from_secs(250), Duration::ZERO, Duration::from_millis(5))
+        .with_max_queue_latency(Duration::from_secs(600));
+    let limits = Limits { send_messages: 1, ..Limits::default() };
+    let build = || config(rare).limits(limits).idle_timeout(Duration::from_secs(3600));
+    let mut world = World::new([build(), build()]);
+    let id = world.connect(0, 1, ModePolicy::A);
+    world.run(1000);
+    // The other one takes nothing, and so says nothing but that it has heard.
+    world.deaf = vec![1];
+    world.send(0, id, &[7; 500]);
+    let refused = world.engines[0].session(id).expect("open").send(&[7; 500]);
+    assert_eq!(refused, Err(SendError::Full));
+    world.events.clear();
+    world.run(300);
+    assert_eq!(world.delivered(0), 1);
+    assert!(world.events.contains(&(0, Event::Writable(id))), "{:?}", world.events);
 }
 
 /// With room for nothing but a short message, who waits for room for a long one is not called again and again.

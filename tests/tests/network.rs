@@ -193,6 +193,12 @@ fn a_session_follows_either_side_to_another_address() {
     }
 }
 
+/// A datagram, and before it a copy from elsewhere.
+fn with_a_copy_ahead(flight: Flight) -> Vec<Flight> {
+    let copy = Flight { from: 2, at: flight.at.saturating_sub(Duration::from_millis(2)), ..flight.clone() };
+    vec![copy, flight]
+}
+
 #[test]
 fn copies_from_elsewhere_send_an_address_no_more_than_came_from_it_and_leave_the_session_be() {
     // An observer sends every datagram of engine 0 again from a third address, ahead of the original, then stops.
@@ -206,8 +212,7 @@ fn copies_from_elsewhere_send_an_address_no_more_than_came_from_it_and_leave_the
                 return vec![flight];
             }
             copies += 1;
-            let copy = Flight { from: 2, at: flight.at.saturating_sub(Duration::from_millis(2)), ..flight.clone() };
-            vec![copy, flight]
+            with_a_copy_ahead(flight)
         });
     }
     let astray = world.trace.iter().filter(|(_, from, to)| *from == 1 && *to == address(2)).count();
@@ -241,8 +246,7 @@ fn race(elsewhere: impl Fn(u64) -> Path) {
                 return vec![flight];
             }
             copies += 1;
-            let copy = Flight { from: 2, at: flight.at.saturating_sub(Duration::from_millis(2)), ..flight.clone() };
-            vec![copy, flight]
+            with_a_copy_ahead(flight)
         });
     }
     assert_eq!((world.closed(0), world.closed(1)), (None, None));

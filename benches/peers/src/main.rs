@@ -24,6 +24,8 @@ mod endpoints;
 #[path = "../../src/measure.rs"]
 #[allow(dead_code, reason = "the product's own bench, of which this uses a part")]
 mod measure;
+#[path = "../../src/number.rs"]
+mod number;
 #[path = "../../src/pair.rs"]
 #[allow(dead_code, reason = "the product's own bench, of which this uses a part")]
 mod pair;

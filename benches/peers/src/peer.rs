@@ -53,8 +53,8 @@ pub(crate) trait Peer {
     /// What strangers can do to a server, `batch` at a time.
     fn knocks(&self, batch: usize) -> Vec<Knock>;
 
-    /// Carries messages of [`loopback::MESSAGE`](crate::loopback::MESSAGE) bytes through UDP sockets for that long, where
-    /// it comes with sockets or takes datagrams as they are.
+    /// Carries messages of [`loopback::MESSAGE`](crate::loopback::MESSAGE) bytes through UDP sockets for that long,
+    /// where it comes with sockets or takes datagrams as they are.
     fn loopback(&self, time: Duration) -> Result<Option<Loopback>> {
         let _ = time;
         Ok(None)

@@ -4,6 +4,7 @@ use std::rc::Rc;
 
 use crate::MESSAGES;
 use crate::figures::Figures;
+use crate::number::thousands;
 use crate::peer::Peer;
 use crate::v2;
 
@@ -128,16 +129,6 @@ fn time(nanoseconds: Option<f64>) -> String {
     })
 }
 
-/// A whole number with its thousands apart.
 fn whole(number: Option<f64>) -> String {
-    let Some(number) = number else { return "-".to_owned() };
-    let digits = format!("{number:.0}");
-    let mut text = String::new();
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
+    number.map_or_else(|| "-".to_owned(), thousands)
 }

@@ -32,8 +32,8 @@ use crate::wire::sealed::{self, Challenge, FragmentHeader};
 pub(crate) const MAX_PUZZLE_BITS: u8 = 20;
 /// A handshake that makes no progress, and does not wait for a job of ours, is forgotten after this.
 const STALL: Duration = Duration::from_secs(5);
-/// The same once its Response is out. The initiator cannot go back from there, and its fourth Finish comes at most 8.75 s
-/// after the Response.
+/// The same once its Response is out. The initiator cannot go back from there, and its fourth Finish comes at most 8.75
+/// s after the Response.
 const FINISH_STALL: Duration = Duration::from_secs(10);
 /// A handshake is forgotten after this.
 const DEADLINE: Duration = Duration::from_secs(20);

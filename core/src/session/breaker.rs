@@ -8,8 +8,8 @@ use crate::wire::cell::Heard;
 
 /// How long losses are counted before they are judged, at least.
 const PERIOD: Duration = Duration::from_secs(10);
-/// Fewer cells than this say nothing: they are counted on. Of so many, a path that loses one in twenty loses a tenth in one
-/// judgement of thirty, by chance.
+/// Fewer cells than this say nothing: they are counted on. Of so many, a path that loses one in twenty loses a tenth in
+/// one judgement of thirty, by chance.
 const ENOUGH: u64 = 100;
 /// At most every eighth slot is used.
 const MAX_STEP: u8 = 3;
@@ -33,8 +33,9 @@ impl Breaker {
         Self { heard: Heard::default(), before: Heard::default(), judged: now, quiet: 0, step: 0, turn: 0 }
     }
 
-    /// Takes in what the peer has heard, which only grows. What left before the peer had the session, as while our part of
-    /// the handshake was under way or there was no place, is not lost on the path: counting begins with what it heard first.
+    /// Takes in what the peer has heard, which only grows. What left before the peer had the session, as while our part
+    /// of the handshake was under way or there was no place, is not lost on the path: counting begins with what it
+    /// heard first.
     pub(crate) fn heard(&mut self, heard: Heard) {
         if self.heard.cells == 0 && heard.cells > 0 {
             self.before = Heard { largest: heard.largest.saturating_sub(heard.cells - 1), cells: 1 };
@@ -58,8 +59,8 @@ impl Breaker {
         u64::from(self.turn).is_multiple_of(self.slots_per_cell())
     }
 
-    /// One step down for a tenth lost since the last judgement, one up for three judgements of less than a fiftieth. Where
-    /// too little has been heard of to judge, it is kept for the next time.
+    /// One step down for a tenth lost since the last judgement, one up for three judgements of less than a fiftieth.
+    /// Where too little has been heard of to judge, it is kept for the next time.
     fn judge(&mut self) {
         let sent = self.heard.largest - self.before.largest;
         if sent < ENOUGH {

@@ -208,8 +208,8 @@ impl ReceiveChain {
         generations + counter - (kept - kept % GENERATION).max(self.position.counter).min(counter)
     }
 
-    /// Steps to a cell that is not far ahead. It is always tried: whoever holds cells back has headers that name counters this
-    /// near, and must not use up what they take by editing what follows.
+    /// Steps to a cell that is not far ahead. It is always tried: whoever holds cells back has headers that name
+    /// counters this near, and must not use up what they take by editing what follows.
     fn near(&self) -> u64 {
         GENERATION + self.missing.len()
     }
@@ -219,8 +219,9 @@ impl ReceiveChain {
         MAX_SKIP + GENERATION + self.missing.len()
     }
 
-    /// Leaves the key for `counter` in `work`. The chain stays where it is: the cell is not authentic yet. Whoever can write
-    /// a header that names a counter far ahead is the peer, and authentic or not, such cells are work: there is a budget.
+    /// Leaves the key for `counter` in `work`. The chain stays where it is: the cell is not authentic yet. Whoever can
+    /// write a header that names a counter far ahead is the peer, and authentic or not, such cells are work: there
+    /// is a budget.
     pub(crate) fn peek(&mut self, counter: u64, now: Instant, work: &mut Workspace) -> Result<(), Unusable> {
         let (ahead, key) = &mut *work.0;
         if counter < self.position.counter {

@@ -14,7 +14,7 @@ const COUNT: usize = 800;
 /// Longer than anybody waits for a reader who is merely slow.
 const SLOW: Duration = Duration::from_secs(3);
 
-/// A server whose output nobody reads for now, its address, and all messages confirmed by it.
+/// A server whose output nobody has begun to read, its address, and all messages confirmed by it.
 fn confirmed() -> (Running, String, Lines<BufReader<PipeReader>>) {
     let (receiver, sender) = (Home::with_key(), Home::with_key());
     let (reader, writer) = pipe().unwrap();
