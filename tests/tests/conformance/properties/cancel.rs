@@ -23,19 +23,13 @@ fn until_done<T>(mut call: impl FnMut(Wait) -> Option<T>) -> T {
 
 pub(crate) fn a_recv_given_up_loses_no_message(driver: &dyn Driver) {
     let ((_alice, to_bob), (_bob, to_alice)) = pair(driver, config());
-    let sending = thread::spawn(move || {
-        for number in 0..30 {
-            send(&*to_bob, numbered(number, 500));
-            // So that there is something to wait for.
-            thread::sleep(Wait::GAP * 4);
-        }
-        to_bob
-    });
+    for number in 0..30 {
+        send(&*to_bob, numbered(number, 500));
+    }
     for number in 0..30 {
         let message = until_done(|wait| to_alice.recv(wait)).expect("the session is open");
         assert!(message == numbered(number, 500), "message {number} is the next");
     }
-    let _to_bob = sending.join().expect("no panic");
     assert!(to_alice.recv(MOMENT).is_none(), "nothing arrives twice");
 }
 
