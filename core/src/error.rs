@@ -40,7 +40,7 @@ pub enum ConfigError {
     Delay,
     /// The padding buckets are not `1024 * 2^k`, or in the wrong order.
     Padding,
-    /// Mode B is accepted but the identity has no ML-DSA-87 key.
+    /// Mode B is accepted but the identity has no ML-DSA-87 key, or not its signer.
     NoSigner,
 }
 
@@ -73,7 +73,7 @@ impl fmt::Display for ConfigError {
             Self::Padding => {
                 f.write_str("padding buckets must be 1024 times a power of two, the smallest not above the largest")
             }
-            Self::NoSigner => f.write_str("mode B needs an identity with an ML-DSA-87 key"),
+            Self::NoSigner => f.write_str("mode B needs an identity with an ML-DSA-87 key and its signer at hand"),
         }
     }
 }
@@ -86,7 +86,7 @@ pub enum ConnectError {
     Full,
     /// The engine is shutting down.
     ShuttingDown,
-    /// The offer names mode B and the identity has no ML-DSA-87 key.
+    /// The offer names mode B and the identity has no ML-DSA-87 key, or not its signer.
     ModeUnavailable,
 }
 
@@ -95,7 +95,7 @@ impl fmt::Display for ConnectError {
         f.write_str(match self {
             Self::Full => "every place for a session is taken",
             Self::ShuttingDown => "the endpoint is shutting down",
-            Self::ModeUnavailable => "mode B needs an identity with an ML-DSA-87 key",
+            Self::ModeUnavailable => "mode B needs an identity with an ML-DSA-87 key and its signer at hand",
         })
     }
 }

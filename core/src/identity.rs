@@ -106,7 +106,8 @@ impl PublicKeys {
     }
 }
 
-/// A long-term identity: an X25519 key, and an ML-DSA-87 key behind a [`Signer`] where mode B is wanted.
+/// A long-term identity: an X25519 key, and an ML-DSA-87 key behind a [`Signer`] where mode B is wanted and the signer is
+/// at hand.
 ///
 /// Cheap to clone; the secrets are shared and wiped with the last clone.
 #[derive(Clone)]
@@ -123,16 +124,25 @@ pub(crate) struct IdentityKeys {
 impl Identity {
     /// The identity of secret keys kept in software.
     pub fn from_secret(secret: &SecretIdentity) -> Self {
-        let signer: Option<Arc<dyn Signer>> = match &secret.ml_dsa {
-            Some(seed) => Some(Arc::new(SoftwareSigner::new(seed))),
-            None => None,
-        };
-        Self::with_signer(&secret.x25519, signer)
+        match &secret.ml_dsa {
+            Some(seed) => Self::with_signer(&secret.x25519, Arc::new(SoftwareSigner::new(seed))),
+            None => Self::without_signer(&secret.x25519, None),
+        }
     }
 
-    /// An identity whose ML-DSA-87 key lives elsewhere, as in a hardware token; without one it is for mode A only.
-    pub fn with_signer(x25519: &Secret<32>, signer: Option<Arc<dyn Signer>>) -> Self {
-        let ml_dsa_hash = signer.as_ref().map_or([0; 32], |signer| PublicKeys::hash_ml_dsa(signer.public_key()));
+    /// An identity whose ML-DSA-87 key is used through `signer`, as where it lives in a hardware token.
+    pub fn with_signer(x25519: &Secret<32>, signer: Arc<dyn Signer>) -> Self {
+        let ml_dsa_hash = PublicKeys::hash_ml_dsa(signer.public_key());
+        Self::new(x25519, ml_dsa_hash, Some(signer))
+    }
+
+    /// An identity for mode A only. `ml_dsa_public_key` is that of a signer which is not at hand, as where a hardware
+    /// token is not plugged in: the fingerprint is the same as with it. `None` where there is no such key at all.
+    pub fn without_signer(x25519: &Secret<32>, ml_dsa_public_key: Option<&[u8; ML_DSA_PUBLIC_KEY_LEN]>) -> Self {
+        Self::new(x25519, ml_dsa_public_key.map_or([0; 32], PublicKeys::hash_ml_dsa), None)
+    }
+
+    fn new(x25519: &Secret<32>, ml_dsa_hash: [u8; 32], signer: Option<Arc<dyn Signer>>) -> Self {
         let public = PublicKeys { x25519: x25519::public_key(x25519), ml_dsa_hash, ml_kem_hash: [0; 32] };
         Self(Arc::new(IdentityKeys {
             x25519: x25519.duplicate(),
@@ -161,7 +171,7 @@ impl Identity {
         self.0.peer_id
     }
 
-    /// Whether mode B can be used.
+    /// Whether mode B can be used: there is a signer.
     pub fn can_sign(&self) -> bool {
         self.0.signer.is_some()
     }
@@ -248,6 +258,20 @@ mod tests {
             PublicKeys { ml_kem_hash: [2; 32], ..keys },
         ];
         assert!(others.iter().all(|other| PeerId::of(other) != PeerId::of(&keys)));
+    }
+
+    #[test]
+    fn an_identity_whose_signer_is_not_at_hand_is_the_same_and_does_not_sign() {
+        let secret = SecretIdentity::generate(&Seed::new([1; 32]));
+        let whole = Identity::from_secret(&secret);
+        let signer = SoftwareSigner::new(secret.ml_dsa.as_ref().unwrap());
+        let unplugged = Identity::without_signer(&secret.x25519, Some(signer.public_key()));
+        assert_eq!(unplugged.peer_id(), whole.peer_id());
+        assert_eq!((unplugged.can_sign(), whole.can_sign()), (false, true));
+        let keyless = Identity::without_signer(&secret.x25519, None);
+        assert!(keyless.peer_id() != whole.peer_id() && !keyless.can_sign());
+        let of_secret = SecretIdentity { x25519: secret.x25519.duplicate(), ml_dsa: None };
+        assert_eq!(keyless.peer_id(), Identity::from_secret(&of_secret).peer_id());
     }
 
     #[test]

@@ -26,7 +26,7 @@ pub const ML_DSA_PUBLIC_KEY_LEN: usize = 2592;
 /// Length of an ML-DSA-87 signature in bytes (FIPS 204, table 2).
 pub const ML_DSA_SIGNATURE_LEN: usize = 4627;
 
-/// Signs with a long-term ML-DSA-87 key (FIPS 204, pure, empty context). Called from [`Job::run`], never by the
+/// Signs with a long-term ML-DSA-87 key (FIPS 204, pure, empty context), as [`verify_signature`] checks. Called from [`Job::run`], never by the
 /// engine itself, so it may block: a hardware token is just a slow signer.
 pub trait Signer: Send + Sync {
     /// The public key.
@@ -53,6 +53,28 @@ impl fmt::Display for SignError {
 }
 
 impl core::error::Error for SignError {}
+
+/// Whether `signature` is what a [`Signer`] with this public key has to make of `message`: ML-DSA-87 (FIPS 204), pure,
+/// with the empty context. Peers check no more and no less, so that whoever writes a signer can try it with this.
+///
+/// ```
+/// use b4ae_core::{ML_DSA_SIGNATURE_LEN, Secret, Signer, SoftwareSigner, verify_signature};
+///
+/// let signer = SoftwareSigner::new(&Secret::new([1; 32]));
+/// let (message, mut signature) = ([2; 64], [0; ML_DSA_SIGNATURE_LEN]);
+/// signer.sign(&message, &[3; 32], &mut signature)?;
+/// assert!(verify_signature(signer.public_key(), &message, &signature));
+/// assert!(!verify_signature(signer.public_key(), &[4; 64], &signature));
+/// # Ok::<(), b4ae_core::SignError>(())
+/// ```
+#[must_use]
+pub fn verify_signature(
+    public_key: &[u8; ML_DSA_PUBLIC_KEY_LEN],
+    message: &[u8; 64],
+    signature: &[u8; ML_DSA_SIGNATURE_LEN],
+) -> bool {
+    ml_dsa::verify(public_key, message, signature)
+}
 
 /// An ML-DSA-87 key held in memory, expanded: expanding it for each signature would take half as long as signing.
 pub struct SoftwareSigner {

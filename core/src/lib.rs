@@ -151,7 +151,9 @@ pub use error::{
     BufferTooSmall, CloseReason, ConfigError, ConnectError, ParseError, RecvError, SendError, UnknownSession,
 };
 pub use identity::{Identity, PeerId, SecretIdentity};
-pub use job::{Completion, Job, ML_DSA_PUBLIC_KEY_LEN, ML_DSA_SIGNATURE_LEN, SignError, Signer, SoftwareSigner};
+pub use job::{
+    Completion, Job, ML_DSA_PUBLIC_KEY_LEN, ML_DSA_SIGNATURE_LEN, SignError, Signer, SoftwareSigner, verify_signature,
+};
 pub use memory::MemoryBound;
 pub use metrics::{Drops, Metrics, SessionStats};
 pub use mode::{Mode, ModePolicy};

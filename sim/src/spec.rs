@@ -93,12 +93,13 @@ impl HostSpec {
         let switch = Arc::new(SignerSwitch::default());
         let identity = self.identity.unwrap_or_else(|| {
             let secret = SecretIdentity::generate(&Seed::new(draws.bytes("identity", 0)));
-            let signer = secret
-                .ml_dsa
-                .as_ref()
-                .filter(|_| self.signs)
-                .map(|seed| Arc::new(SimSigner::new(SoftwareSigner::new(seed), Arc::clone(&switch))) as Arc<_>);
-            Identity::with_signer(&secret.x25519, signer)
+            match secret.ml_dsa.as_ref().filter(|_| self.signs) {
+                Some(seed) => {
+                    let signer = SimSigner::new(SoftwareSigner::new(seed), Arc::clone(&switch));
+                    Identity::with_signer(&secret.x25519, Arc::new(signer))
+                }
+                None => Identity::without_signer(&secret.x25519, None),
+            }
         });
         let [high, low] = id.to_be_bytes();
         Parts {

@@ -126,7 +126,7 @@ fn the_judge_can_tell_a_handshake_of_others() {
 #[test]
 fn the_simulator_has_nothing_to_offer_in_mode_b() {
     // Mode B needs a signature over the transcript: without a signer there is no proof to write.
-    let alice = Identity::with_signer(&Secret::new([1; 32]), None);
+    let alice = Identity::without_signer(&Secret::new([1; 32]), None);
     let mut out: Box<[u8]> = vec![0; message::proof_len(Mode::B)].into();
     let proof = message::prove(message::Role::Initiator, &alice, message::NOBODY, &[0; 64], &[0; 32], &mut out);
     assert!(proof.is_err());

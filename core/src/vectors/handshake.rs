@@ -146,7 +146,7 @@ fn identity_seed(n: usize) -> Seed {
 fn identity(n: usize) -> Identity {
     let secret = SecretIdentity::generate(&identity_seed(n));
     let (key, public_key) = ml_dsa::key_pair(secret.ml_dsa.as_ref().unwrap());
-    Identity::with_signer(&secret.x25519, Some(Arc::new(AsDrawn { key, public_key })))
+    Identity::with_signer(&secret.x25519, Arc::new(AsDrawn { key, public_key }))
 }
 
 /// Signs with the randomness that the engine drew, which the provider of the feature `aws-lc` does not take.

@@ -21,7 +21,7 @@ const STACK: usize = 1 << 18;
 /// Runs `run` and the threads it starts in every order there is; and once more with threads that are preempted while
 /// they hold a lock, and three times at most elsewhere.
 fn explore(run: impl Fn(World) + Send + Sync + 'static) {
-    let identity = Identity::with_signer(&Secret::new([1; 32]), None);
+    let identity = Identity::without_signer(&Secret::new([1; 32]), None);
     let limits = Limits { sessions: 4, ..Limits::default() };
     let traffic = Traffic::low_overhead_unprotected();
     let config = Config::builder(traffic).limits(limits).accept(Accept::Nobody).build().expect("a valid configuration");

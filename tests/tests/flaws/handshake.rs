@@ -213,7 +213,7 @@ fn editing_the_offer_is_no_downgrade() {
 #[test]
 fn x25519_is_really_mixed_in() {
     let exporter = |server_key: [u8; 32], client_key: [u8; 32]| {
-        let host = |config, key| HostSpec::new(config).identity(Identity::with_signer(&Secret::new(key), None));
+        let host = |config, key| HostSpec::new(config).identity(Identity::without_signer(&Secret::new(key), None));
         let mut net = Net::of(8, host(deniable_server(), server_key), host(closed_client(), client_key));
         let (client, server) = net.open();
         let (client_host, server_host) = (net.client, net.server);
@@ -314,7 +314,7 @@ fn secret_identity_reloads() {
     let again = Identity::from_secret(&reloaded);
     assert_eq!(again.peer_id(), identity.peer_id());
     let signer = SoftwareSigner::new(&Secret::new(stored.1));
-    let elsewhere = Identity::with_signer(&Secret::new(stored.0), Some(Arc::new(signer)));
+    let elsewhere = Identity::with_signer(&Secret::new(stored.0), Arc::new(signer));
     assert_eq!(elsewhere.peer_id(), identity.peer_id());
 
     // And the reloaded one is as good as the first: a peer who pinned it opens a session with it in both modes.
@@ -393,7 +393,7 @@ fn contested(pending_jobs: u32) -> (Engine, Arc<Counting>, Sent) {
     let secret = SecretIdentity::generate(&Seed::new([1; 32]));
     let signer = SoftwareSigner::new(secret.ml_dsa.as_ref().expect("it is for modes A and B"));
     let signer = Arc::new(Counting(signer, AtomicUsize::new(0)));
-    let identity = Identity::with_signer(&secret.x25519, Some(Arc::clone(&signer) as Arc<dyn Signer>));
+    let identity = Identity::with_signer(&secret.x25519, Arc::clone(&signer) as Arc<dyn Signer>);
     let limits = Limits { half_open: 1, pending_jobs, ..Limits::default() };
     let config = built(fast().limits(Limits { sessions: 16, ..limits }).accept(Accept::Anyone(ModePolicy::B)));
     let mut server =

@@ -109,7 +109,7 @@ impl Device {
         }
         let secret = SecretIdentity::generate(&board.seed().ok_or(Fault::Entropy)?);
         // No ML-DSA: its signatures take 200 KB of stack.
-        let identity = Identity::with_signer(&secret.x25519, None);
+        let identity = Identity::without_signer(&secret.x25519, None);
         let seed = board.seed().ok_or(Fault::Entropy)?;
         let now = board.now();
         let mut engine = Engine::new(&config, identity, &seed, now, board.wall()).map_err(Fault::Config)?;

@@ -38,7 +38,7 @@ impl<F: Fn() + Send + Sync> Signer for Wrapped<F> {
 
 fn bind_with(driver: &dyn Driver, first: impl Fn() + Send + Sync + 'static, timeout: Duration) -> Box<dyn Endpoint> {
     let signer = SoftwareSigner::new(&Secret::new([101; 32]));
-    let identity = Identity::with_signer(&Secret::new([102; 32]), Some(Arc::new(Wrapped { signer, first })));
+    let identity = Identity::with_signer(&Secret::new([102; 32]), Arc::new(Wrapped { signer, first }));
     let config = config().handshake_timeout(timeout).build().expect("a valid configuration");
     let listen = "127.0.0.1:0".parse().expect("an address");
     let config = EndpointConfig::new(identity, config).listen(listen).flush_on_drop(Duration::from_secs(2));
