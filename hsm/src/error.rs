@@ -1,0 +1,425 @@
+//! What can go wrong with a token, in words for who has to put it right.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use cryptoki::error::{Error, RvError};
+
+/// Why a token did not do what was asked. Names the module, the token or the object; never prints a PIN.
+/// [`advice`](Self::advice) says what to do about it.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum HsmError {
+    /// The URI does not say which module to load.
+    #[error("the PKCS#11 URI names no module")]
+    NoModule,
+    /// The shared library cannot be loaded, or is no PKCS#11 module.
+    #[error("the PKCS#11 module {} cannot be loaded: {reason}", path.display())]
+    Module {
+        /// The library.
+        path: PathBuf,
+        /// What the system's loader says.
+        reason: String,
+    },
+    /// `C_Initialize` failed.
+    #[error("the PKCS#11 module {} cannot be initialised: {code}", path.display())]
+    ModuleNotInitialised {
+        /// The library.
+        path: PathBuf,
+        /// What it says.
+        code: P11Code,
+    },
+    /// No token that is there matches the URI.
+    #[error("no token matches {uri}")]
+    NoToken {
+        /// The URI.
+        uri: String,
+    },
+    /// Several tokens match the URI.
+    #[error("{} tokens match {uri}: {}", tokens.len(), tokens.join(", "))]
+    SeveralTokens {
+        /// The URI.
+        uri: String,
+        /// URIs of the tokens.
+        tokens: Vec<String>,
+    },
+    /// The token has no user PIN yet, or has not been initialised at all.
+    #[error("{token} is not initialised: {missing}")]
+    TokenNotInitialised {
+        /// The token.
+        token: String,
+        /// What it has not.
+        missing: &'static str,
+    },
+    /// The token cannot sign with ML-DSA or cannot make keys for it.
+    #[error("this token has no ML-DSA: {token} lacks {missing}, which PKCS#11 3.2 added")]
+    NoMlDsa {
+        /// The token.
+        token: String,
+        /// The mechanism.
+        missing: &'static str,
+    },
+    /// The URI's `type` is not `private`.
+    #[error("{uri} does not name a private key")]
+    NotAPrivateKey {
+        /// The URI.
+        uri: String,
+    },
+    /// No ML-DSA private key of the token matches.
+    #[error("no ML-DSA private key on {token} matches {uri}")]
+    NoKey {
+        /// The token.
+        token: String,
+        /// The URI, or the id, as part of one.
+        uri: String,
+    },
+    /// Several ML-DSA private keys of the token match.
+    #[error("{count} ML-DSA private keys on {token} match {uri}")]
+    SeveralKeys {
+        /// The token.
+        token: String,
+        /// The URI.
+        uri: String,
+        /// How many.
+        count: usize,
+    },
+    /// There is a key of that label or id already.
+    #[error("{token} already has a key with the {what}")]
+    KeyExists {
+        /// The token.
+        token: String,
+        /// `label "..."` or `id ...`.
+        what: String,
+    },
+    /// A label or an id that no key is made with.
+    #[error("a key's {what}")]
+    KeyName {
+        /// Which, and what it has to be.
+        what: &'static str,
+    },
+    /// The key is not one that an identity may be.
+    #[error("the key {key} cannot be used: {reason}")]
+    KeyRefused {
+        /// The key's URI.
+        key: String,
+        /// What is wrong with it.
+        reason: KeyRefusal,
+    },
+    /// No PIN was given.
+    #[error("no PIN was given for the token")]
+    PinMissing,
+    /// Longer than [`MAX_PIN_LEN`](crate::MAX_PIN_LEN).
+    #[error("the PIN is longer than {} bytes", crate::MAX_PIN_LEN)]
+    PinTooLong,
+    /// The file with the PIN cannot be read.
+    #[error("the PIN cannot be read from {}: {reason}", path.display())]
+    PinFile {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        reason: String,
+    },
+    /// The token refused the PIN.
+    #[error("{token} refused the PIN; it was tried once only, since more tries may lock it")]
+    PinIncorrect {
+        /// The token.
+        token: String,
+    },
+    /// One more wrong PIN would lock the token: a signer leaves that one try to a person.
+    #[error("{token} has one try left before its PIN is locked; the PIN was not tried")]
+    PinFinalTry {
+        /// The token.
+        token: String,
+    },
+    /// Too many wrong PINs.
+    #[error("the PIN of {token} is locked")]
+    PinLocked {
+        /// The token.
+        token: String,
+    },
+    /// The token wants another PIN set.
+    #[error("the PIN of {token} has expired")]
+    PinExpired {
+        /// The token.
+        token: String,
+    },
+    /// No room for another key.
+    #[error("{token} is full ({code})")]
+    TokenFull {
+        /// The token.
+        token: String,
+        /// What it says.
+        code: P11Code,
+    },
+    /// The token was removed or broke, or the session with it was lost; connecting anew did not help.
+    #[error("{token} is lost: {code}")]
+    Lost {
+        /// The token.
+        token: String,
+        /// What it says.
+        code: P11Code,
+    },
+    /// Every session was in use for as long as a caller waits, or the token did not answer within that time.
+    #[error("{token} is busy: no answer within {} ms", waited.as_millis())]
+    Busy {
+        /// The token.
+        token: String,
+        /// How long that was.
+        waited: Duration,
+    },
+    /// The token refused to make a key with an attribute that is required, or to tell one.
+    #[error("{token} refused an attribute of the key: {code}")]
+    AttributeRefused {
+        /// The token.
+        token: String,
+        /// What it says.
+        code: P11Code,
+    },
+    /// What the token returned does not verify under the key's public key, and was not given out.
+    #[error("{token} made a signature that does not verify under the public key of {key}")]
+    BadSignature {
+        /// The token.
+        token: String,
+        /// The key's URI.
+        key: String,
+    },
+    /// Anything else.
+    #[error("{token} refused: {code}")]
+    Refused {
+        /// The token.
+        token: String,
+        /// What it says.
+        code: P11Code,
+    },
+    /// The system has no thread or no random numbers to give.
+    #[error("the system refused {what}")]
+    System {
+        /// What.
+        what: &'static str,
+    },
+}
+
+/// What is wrong with a key.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum KeyRefusal {
+    /// `CKA_EXTRACTABLE` is not false.
+    #[error("it is extractable (CKA_EXTRACTABLE is not false), so that it can leave the token")]
+    Extractable,
+    /// `CKA_SENSITIVE` is not true.
+    #[error("it is not sensitive (CKA_SENSITIVE is not true), so that it can be read")]
+    NotSensitive,
+    /// `CKA_PRIVATE` is not true, on a key just made.
+    #[error("it can be used without the PIN (CKA_PRIVATE is not true)")]
+    NotPrivate,
+    /// `CKA_TOKEN` is not true, on a key just made.
+    #[error("it is gone when the session ends (CKA_TOKEN is not true)")]
+    NotStored,
+    /// `CKA_ALWAYS_SENSITIVE`, `CKA_NEVER_EXTRACTABLE` or `CKA_LOCAL` is not true, on a key just made.
+    #[error(
+        "the token does not vouch that it was made there and never was outside (CKA_LOCAL, CKA_ALWAYS_SENSITIVE and \
+         CKA_NEVER_EXTRACTABLE)"
+    )]
+    NotVouchedFor,
+    /// `CKA_PARAMETER_SET` is another.
+    #[error("it is not an ML-DSA-87 key (CKA_PARAMETER_SET)")]
+    NotMlDsa87,
+    /// `CKA_ALWAYS_AUTHENTICATE`.
+    #[error("it asks for the PIN with each signature (CKA_ALWAYS_AUTHENTICATE)")]
+    AlwaysAuthenticate,
+    /// Neither a public key object of the same id nor `CKA_PUBLIC_KEY_INFO`.
+    #[error("its public key is not on the token: no public key object has its id, nor has it CKA_PUBLIC_KEY_INFO")]
+    NoPublicKey,
+    /// The public key is another's, or not one at all.
+    #[error("the public key on the token is not its own: a signature does not verify")]
+    PublicKeyMismatch,
+    /// Two public key objects of the same id are different.
+    #[error("several different public keys on the token have its id")]
+    SeveralPublicKeys,
+}
+
+impl HsmError {
+    /// What to do about it.
+    pub fn advice(&self) -> &'static str {
+        match self {
+            Self::NoModule => {
+                "add ?module-path=/PATH/TO/MODULE.so to the URI; the token's vendor says which library it is"
+            }
+            Self::Module { .. } => {
+                "check that the file is there, is the vendor's PKCS#11 library and fits this machine, and that what it \
+                 needs itself is installed (ldd shows it)"
+            }
+            Self::ModuleNotInitialised { .. } => {
+                "check the module's own configuration: its files and environment variables, and whether its service runs"
+            }
+            Self::NoToken { .. } => {
+                "check that the token is plugged in or its service is reachable, and compare the URI with the list of \
+                 tokens"
+            }
+            Self::SeveralTokens { .. } => "add serial= to the URI",
+            Self::TokenNotInitialised { .. } => "initialise the token and set its user PIN with the vendor's tool",
+            Self::NoMlDsa { .. } => {
+                "use a token with PKCS#11 3.2 and ML-DSA, or newer firmware and module for this one; where the vendor has \
+                 ML-DSA under numbers of its own, it cannot be used"
+            }
+            Self::NotAPrivateKey { .. } => "use type=private, or leave type out",
+            Self::NoKey { .. } => "compare object= and id= of the URI with the list of keys on the token",
+            Self::SeveralKeys { .. } => "add id= to the URI",
+            Self::KeyExists { .. } => "choose another label or id, or delete that key",
+            Self::KeyName { .. } => "choose another",
+            Self::KeyRefused { reason, .. } => match reason {
+                KeyRefusal::AlwaysAuthenticate => "make a key that does not ask for the PIN each time",
+                KeyRefusal::NoPublicKey => "store the public key on the token under the private key's id",
+                KeyRefusal::PublicKeyMismatch | KeyRefusal::SeveralPublicKeys => {
+                    "remove the public keys that are not this key's, or give them other ids"
+                }
+                _ => "make a new key in the token; one that was outside it, or can be, is no better than a file",
+            },
+            Self::PinMissing => "give the PIN, or a file that holds it: pin-source=file:/PATH in the URI",
+            Self::PinTooLong => "check that the PIN is what was meant",
+            Self::PinFile { .. } => "check that the file is there and that this user may read it",
+            Self::PinIncorrect { .. } => "correct the PIN before the next try, and find out how many are left",
+            Self::PinFinalTry { .. } => {
+                "log in once with the right PIN by the vendor's tool, which gives all tries back, and then start again"
+            }
+            Self::PinLocked { .. } => "have the security officer set a new PIN",
+            Self::PinExpired { .. } => "set a new PIN with the vendor's tool",
+            Self::TokenFull { .. } => "delete keys that are not needed, or use another token",
+            Self::Lost { .. } => {
+                "plug the token in, or check its service and the way to it; it is found again by itself"
+            }
+            Self::Busy { .. } => {
+                "if it stays so, the token or the way to it hangs: check its service; if it passes, the token is slower \
+                 than what is asked of it"
+            }
+            Self::AttributeRefused { .. } => {
+                "check whether the token's policy lets keys be made that are sensitive and not extractable"
+            }
+            Self::BadSignature { .. } => "check the token: it signs with another key, or is broken",
+            Self::Refused { .. } => "look the code up in the token's manual, and its log for what it says there",
+            Self::System { .. } => "check the limits of the process",
+        }
+    }
+
+    /// Whether connecting anew may help. A refused PIN does not: another try would bring the lock nearer.
+    pub(crate) fn is_worth_a_retry(&self) -> bool {
+        matches!(
+            self,
+            Self::Lost { .. } | Self::NoToken { .. } | Self::ModuleNotInitialised { .. } | Self::BadSignature { .. }
+        )
+    }
+
+    /// Whether every handle is void: sessions with such numbers may be others' by now, and are not to be closed.
+    pub(crate) fn voids_handles(&self) -> bool {
+        let Self::Lost { code, .. } = self else { return false };
+        matches!(
+            code.error,
+            Some(
+                RvError::CryptokiNotInitialized
+                    | RvError::SessionHandleInvalid
+                    | RvError::SessionClosed
+                    | RvError::DeviceRemoved
+                    | RvError::TokenNotPresent
+                    | RvError::SlotIdInvalid
+            )
+        )
+    }
+
+    /// Sorts what the module returned, while it was asked something of `token`.
+    pub(crate) fn of(error: &Error, token: &str) -> Self {
+        let token = token.to_owned();
+        let code = P11Code::new(error);
+        let Some(rv) = code.error else { return Self::Refused { token, code } };
+        match rv {
+            RvError::PinIncorrect | RvError::PinInvalid | RvError::PinLenRange => Self::PinIncorrect { token },
+            RvError::PinLocked => Self::PinLocked { token },
+            RvError::PinExpired => Self::PinExpired { token },
+            RvError::UserPinNotInitialized => Self::TokenNotInitialised { token, missing: "no user PIN is set" },
+            RvError::MechanismInvalid => {
+                let missing = if code.function == "C_GenerateKeyPair" { KEY_PAIR_GEN } else { ML_DSA };
+                Self::NoMlDsa { token, missing }
+            }
+            RvError::DeviceMemory => Self::TokenFull { token, code },
+            RvError::AttributeReadOnly
+            | RvError::AttributeTypeInvalid
+            | RvError::AttributeValueInvalid
+            | RvError::AttributeSensitive
+            | RvError::TemplateIncomplete
+            | RvError::TemplateInconsistent => Self::AttributeRefused { token, code },
+            RvError::CryptokiNotInitialized
+            | RvError::SessionHandleInvalid
+            | RvError::SessionClosed
+            | RvError::DeviceRemoved
+            | RvError::DeviceError
+            | RvError::TokenNotPresent
+            | RvError::TokenNotRecognized
+            | RvError::SlotIdInvalid
+            | RvError::UserNotLoggedIn
+            | RvError::KeyHandleInvalid
+            | RvError::ObjectHandleInvalid
+            | RvError::OperationActive
+            | RvError::OperationNotInitialized
+            | RvError::FunctionFailed
+            | RvError::FunctionCanceled
+            // What some return for a signature without login.
+            | RvError::GeneralError => Self::Lost { token, code },
+            _ => Self::Refused { token, code },
+        }
+    }
+}
+
+pub(crate) const ML_DSA: &str = "CKM_ML_DSA";
+pub(crate) const KEY_PAIR_GEN: &str = "CKM_ML_DSA_KEY_PAIR_GEN";
+
+/// A function of PKCS#11 and what it returned.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct P11Code {
+    function: String,
+    code: String,
+    error: Option<RvError>,
+}
+
+impl P11Code {
+    pub(crate) fn new(error: &Error) -> Self {
+        match error {
+            Error::Pkcs11(rv, function) => {
+                Self { function: format!("C_{function:?}"), code: standard_name(*rv), error: Some(*rv) }
+            }
+            other => Self { function: "the module".to_owned(), code: other.to_string(), error: None },
+        }
+    }
+
+    /// The function, as in `C_Sign`.
+    pub fn function(&self) -> &str {
+        &self.function
+    }
+
+    /// The standard's name for what it returned, as in `CKR_DEVICE_REMOVED`, or its number.
+    pub fn code(&self) -> &str {
+        &self.code
+    }
+}
+
+impl fmt::Display for P11Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} returned {}", self.function, self.code)
+    }
+}
+
+/// `CKR_DEVICE_REMOVED` of `DeviceRemoved`.
+fn standard_name(error: RvError) -> String {
+    match error {
+        RvError::VendorDefined(number) | RvError::UnknownErrorCode(number) => format!("{number:#x}"),
+        named => {
+            let mut name = "CKR".to_owned();
+            for letter in format!("{named:?}").chars() {
+                if letter.is_ascii_uppercase() {
+                    name.push('_');
+                }
+                name.push(letter.to_ascii_uppercase());
+            }
+            name
+        }
+    }
+}

@@ -1,0 +1,66 @@
+//! B4AE identities whose private key never leaves a PKCS#11 token: an HSM, a smart card, a soft token.
+//!
+//! The token makes the key, and [`Pkcs11Signer`] is that key behind the core's trait for signers. The rest of an
+//! identity, its X25519 key, stays outside.
+//!
+//! ```no_run
+//! use std::sync::Arc;
+//!
+//! use b4ae_core::Signer;
+//! use b4ae_hsm::{HsmError, Pin, Pkcs11Signer, Pkcs11Uri, Token};
+//!
+//! # fn example(pin: impl Fn() -> Result<Pin, HsmError>) -> Result<(), Box<dyn std::error::Error>> {
+//! // Once: a key pair, made in the token. Its URI goes into the configuration.
+//! let token: Pkcs11Uri = "pkcs11:token=rack7?module-path=/usr/lib/pkcs11/token.so".parse()?;
+//! let key = Token::open(&token, Some(pin()?))?.generate("b4ae", None)?;
+//! println!("{}", key.uri());
+//!
+//! // From then on: a signer, for as long as the process lives.
+//! let signer = Arc::new(Pkcs11Signer::open(&key.uri(), pin()?)?);
+//! let mut signature = [0; b4ae_core::ML_DSA_SIGNATURE_LEN];
+//! if signer.sign(&[0; 64], &[0; 32], &mut signature).is_err() {
+//!     println!("{:?}", signer.status());
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # What a token has to have
+//!
+//! `CKM_ML_DSA` and `CKM_ML_DSA_KEY_PAIR_GEN` of PKCS#11 3.2, with ML-DSA-87. Signatures are FIPS 204's, pure, with the
+//! empty context and of 64 bytes, which is what tokens have in common; hedged or deterministic, as the token likes.
+//! [`Token::capabilities`] tries out what one can do.
+//!
+//! # What a signer does about a token that fails
+//!
+//! - **The session, the login or the token was lost**, or somebody finalised the module: it connects anew and tries once
+//!   more. If that fails too, so does the signature, and the next one begins anew.
+//! - **The PIN was refused**: it was tried once, and no signature tries it again. See [`Pkcs11Signer::retry_pin`].
+//! - **The token hangs**: callers get [`HsmError::Busy`] after [`SignerOptions::wait`]. Calls into a module cannot be
+//!   ended from outside: their threads, of which there are no more than sessions, come back when the token does.
+//! - **A signature is wrong**: each is verified before it is given out.
+//!
+//! # What is shared in a process
+//!
+//! A module is loaded once and never finalised. Login is one for all sessions of the process with a token: while anybody
+//! in the process is logged in, no PIN is looked at.
+
+mod capabilities;
+mod connections;
+mod error;
+mod key;
+mod module;
+mod pin;
+mod signer;
+mod token;
+mod uri;
+mod verify;
+mod workers;
+
+pub use capabilities::{Capabilities, MechanismCapability};
+pub use error::{HsmError, KeyRefusal, P11Code};
+pub use key::{KeyInfo, MAX_KEY_NAME_LEN};
+pub use pin::{MAX_PIN_LEN, Pin};
+pub use signer::{Pkcs11Signer, SignerOptions, SignerState, SignerStatus};
+pub use token::{ModuleInfo, PinTries, Token, TokenInfo, list_tokens};
+pub use uri::{MAX_URI_LEN, ObjectType, Pkcs11Uri, UriError};

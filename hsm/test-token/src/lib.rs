@@ -1,0 +1,2 @@
+//! stub
+pub use kryoptic_lib::pkcs11;
