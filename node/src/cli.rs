@@ -1,13 +1,17 @@
 //! The command line: what can be asked for, in which words.
 
+pub(crate) mod hsm;
+
 use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use b4ae_core::{Mode, ModePolicy, PROVIDER, PeerId};
+use b4ae_hsm::Pkcs11Uri;
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 
 use crate::error::EXIT_CODES;
+use hsm::{Hsm, TokenArgs};
 
 /// The port a node listens on unless told otherwise: 0xB4AE.
 pub(crate) const DEFAULT_PORT: u16 = 0xB4AE;
@@ -58,6 +62,8 @@ pub(crate) enum Command {
     Send(Send),
     /// Talk with a peer, line by line
     Chat(Chat),
+    /// Look after keys in a hardware token
+    Hsm(Hsm),
     /// Show three clients doing different things, and that the network sees them do the same
     Demo(Demo),
 }
@@ -71,7 +77,8 @@ machine to its peers. Back it up.
 Examples:
   b4ae keygen
   b4ae keygen --passphrase -o server.b4ae-key
-  b4ae keygen --passphrase-file /run/secrets/b4ae -o /var/lib/b4ae/identity.key")]
+  b4ae keygen --passphrase-file /run/secrets/b4ae -o /var/lib/b4ae/identity.key
+  b4ae keygen --hsm 'pkcs11:token=B4AE;object=node?module-path=/usr/lib/pkcs11/vendor.so'")]
 pub(crate) struct Keygen {
     /// Where to write the key file [default: identity.key in b4ae's data directory]
     #[arg(short, long, value_name = "FILE", env = "B4AE_KEY")]
@@ -85,6 +92,16 @@ pub(crate) struct Keygen {
     /// Replace an existing key file: the identity in it is lost for good
     #[arg(long)]
     pub(crate) force: bool,
+    /// Have the ML-DSA-87 key in a token
+    #[arg(
+        long,
+        value_name = "URI",
+        help = "Have the ML-DSA-87 key in this token (RFC 7512: pkcs11:token=LABEL;object=LABEL): the one that matches, or \
+                else a new one. The X25519 key is in the key file, as ever"
+    )]
+    pub(crate) hsm: Option<Pkcs11Uri>,
+    #[command(flatten)]
+    pub(crate) token: TokenArgs,
 }
 
 /// Which identity to use.
@@ -246,6 +263,8 @@ pub(crate) struct Serve {
     pub(crate) host: Option<String>,
     #[command(flatten)]
     pub(crate) key: KeyArgs,
+    #[command(flatten)]
+    pub(crate) token: TokenArgs,
     /// The modes to accept
     #[arg(short, long, value_enum, default_value_t = ModeArg::Both)]
     pub(crate) mode: ModeArg,
@@ -285,6 +304,8 @@ pub(crate) struct Send {
     pub(crate) file: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) key: KeyArgs,
+    #[command(flatten)]
+    pub(crate) token: TokenArgs,
     /// The modes to offer
     #[arg(short, long, value_enum, default_value_t = ModeArg::Both)]
     pub(crate) mode: ModeArg,
@@ -325,6 +346,8 @@ pub(crate) struct Chat {
     pub(crate) listen: Option<SocketAddr>,
     #[command(flatten)]
     pub(crate) key: KeyArgs,
+    #[command(flatten)]
+    pub(crate) token: TokenArgs,
     /// The modes to offer or accept
     #[arg(short, long, value_enum, default_value_t = ModeArg::Both)]
     pub(crate) mode: ModeArg,

@@ -2,6 +2,7 @@
 
 pub(crate) mod chat;
 pub(crate) mod demo;
+pub(crate) mod hsm;
 pub(crate) mod id;
 pub(crate) mod keygen;
 pub(crate) mod send;

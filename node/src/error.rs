@@ -5,8 +5,10 @@ use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
 use b4ae_core::{ConfigError, ParseError};
+use b4ae_hsm::HsmError;
 use b4ae_tokio::BindError;
 
+use crate::credential::Kind;
 use crate::private::Refusal;
 
 /// The exit codes, for `--help`. They are part of the interface: a number never changes its meaning.
@@ -17,7 +19,7 @@ Exit codes:
    2  the command line is wrong
    3  an address is not well-formed
    4  the key file cannot be used
-   5  the passphrase is wrong or missing
+   5  the passphrase or PIN is wrong or missing
    6  the peer did not answer, or its host was not found
    7  the peer accepts none of the modes offered
    8  what answered could not prove to be the peer
@@ -25,7 +27,8 @@ Exit codes:
   10  not everything was delivered, or not all that came was written out
   11  a message is too long
   12  the demo's check failed
-  13  the demo was interrupted";
+  13  the demo was interrupted
+  14  the token, or the key in it, cannot be used";
 
 /// A failure of a command.
 #[derive(Debug)]
@@ -58,12 +61,18 @@ pub(crate) enum Error {
     KeyCannotSign,
     /// The passphrase, by its name, does not open the key file.
     PassphraseWrong { key: PathBuf, passphrase: String },
-    /// The file with the passphrase cannot be used.
-    PassphraseFile { path: PathBuf, why: Refusal },
-    /// A passphrase is needed and cannot be asked for.
-    PassphraseMissing(String),
-    /// The passphrase cannot be used.
-    PassphraseUnfit(String),
+    /// The file with the passphrase or PIN cannot be used.
+    SecretFile { kind: Kind, path: PathBuf, why: Refusal },
+    /// `what` needs a passphrase or PIN, and it cannot be asked for.
+    SecretMissing { kind: Kind, what: String },
+    /// The passphrase or PIN cannot be used.
+    SecretUnfit { kind: Kind, why: String },
+    /// The token, or the key in it, cannot be used.
+    Token(HsmError),
+    /// The token has ML-DSA, and yet cannot sign for an identity; why.
+    TokenUnfit(&'static str),
+    /// The token holds another key than the one the key file was made with.
+    OtherKey { key: PathBuf, uri: String },
     /// Nobody answered.
     Unreachable(String),
     /// No common mode.
@@ -121,9 +130,19 @@ impl Error {
             | Self::KeyCost(_)
             | Self::KeyCannotSign => 4,
             Self::PassphraseWrong { .. }
-            | Self::PassphraseFile { .. }
-            | Self::PassphraseMissing(_)
-            | Self::PassphraseUnfit(_) => 5,
+            | Self::SecretFile { .. }
+            | Self::SecretMissing { .. }
+            | Self::SecretUnfit { .. }
+            | Self::Token(
+                HsmError::PinMissing
+                | HsmError::PinTooLong
+                | HsmError::PinFile { .. }
+                | HsmError::PinIncorrect { .. }
+                | HsmError::PinFinalTry { .. }
+                | HsmError::PinLocked { .. }
+                | HsmError::PinExpired { .. },
+            ) => 5,
+            Self::Token(_) | Self::TokenUnfit(_) | Self::OtherKey { .. } => 14,
             Self::Unreachable(_) | Self::Resolve { .. } => 6,
             Self::NoCommonMode { .. } => 7,
             Self::NotThePeer(_) => 8,
@@ -166,12 +185,17 @@ impl Error {
                                    lost for good, and peers know this machine by it"
                 .into(),
             Self::KeyNoFile(_) => "name a file with -o".into(),
-            Self::PassphraseFile { path, why: Refusal::OpenToOthers(_) } => format!(
-                "make it private with `chmod 600 {}`; if others may have read it, choose another passphrase",
-                path.display()
+            Self::SecretFile { kind, path, why: Refusal::OpenToOthers(_) } => format!(
+                "make it private with `chmod 600 {}`; if others may have read it, choose another {}",
+                path.display(),
+                kind.word()
             ),
-            Self::PassphraseFile { .. } => {
-                "name a file that holds the passphrase, and that this user can read, with --passphrase-file".into()
+            Self::SecretFile { kind, .. } => {
+                format!(
+                    "name a file that holds the {}, and that this user can read, with {}",
+                    kind.word(),
+                    kind.option()
+                )
             }
             Self::KeyOpenToOthers { path, .. } => format!(
                 "make it private with `chmod 600 {}`; if others may have read it, make a new identity instead",
@@ -181,10 +205,19 @@ impl Error {
             Self::KeyCost(_) => "do not use this file: `b4ae keygen` never writes such a one".into(),
             Self::KeyCannotSign => "use --mode a, or make an identity for both modes with `b4ae keygen`".into(),
             Self::PassphraseWrong { .. } => "try again; without the passphrase the keys cannot be recovered".into(),
-            Self::PassphraseMissing(_) => {
-                "run it in a terminal, or set B4AE_PASSPHRASE, or give --passphrase-file".into()
-            }
-            Self::PassphraseUnfit(_) => "choose another passphrase".into(),
+            Self::SecretMissing { kind, .. } => format!(
+                "run it in a terminal, or set {}, or give {}, or as a service, the credential {}",
+                kind.variable(),
+                kind.option(),
+                kind.credential()
+            ),
+            Self::SecretUnfit { kind: Kind::Passphrase, .. } => "choose another passphrase".into(),
+            Self::SecretUnfit { kind: Kind::Pin, .. } => "give the token's PIN".into(),
+            Self::Token(error) => error.advice().into(),
+            Self::TokenUnfit(_) => "see what its maker says of licences, policies and a FIPS mode".into(),
+            Self::OtherKey { .. } => "connect the token that the key file was made with; with another key this is \
+                                      another identity, for which `b4ae keygen --hsm` makes a key file"
+                .into(),
             Self::Unreachable(_) => {
                 "check that the peer is running, has sessions to spare and is reached by UDP; then check the \
                  fingerprint: a peer is silent to whoever does not know its fingerprint, so a wrong one looks the same \
@@ -222,7 +255,7 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Io { doing, source } => write!(f, "{doing}: {source}"),
-            Self::Usage(what) | Self::PassphraseUnfit(what) => f.write_str(what),
+            Self::Usage(what) | Self::SecretUnfit { why: what, .. } => f.write_str(what),
             Self::Config(source) => source.fmt(f),
             Self::Address { text, source } => write!(f, "not an address: {text:?}: {source}"),
             Self::Resolve { host, source } => write!(f, "cannot find the host {host:?}: {source}"),
@@ -249,8 +282,17 @@ impl fmt::Display for Error {
             Self::PassphraseWrong { key, passphrase } => {
                 write!(f, "{passphrase} does not open the key file {}", key.display())
             }
-            Self::PassphraseFile { path, why } => write!(f, "cannot use the passphrase file {}: {why}", path.display()),
-            Self::PassphraseMissing(what) => write!(f, "{what} needs a passphrase, and there is nobody to ask"),
+            Self::SecretFile { kind, path, why } => {
+                write!(f, "cannot use the {} file {}: {why}", kind.word(), path.display())
+            }
+            Self::SecretMissing { kind, what } => {
+                write!(f, "{what} needs a {}, and there is nobody to ask", kind.word())
+            }
+            Self::Token(error) => error.fmt(f),
+            Self::TokenUnfit(why) => write!(f, "this token {why}"),
+            Self::OtherKey { key, uri } => {
+                write!(f, "{uri} is not the key that the key file {} was made with", key.display())
+            }
             Self::Unreachable(peer) => {
                 write!(
                     f,

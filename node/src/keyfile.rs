@@ -4,17 +4,20 @@
 //! of the same value, so a file counts only if encoding what was read gives back the very same bytes.
 
 use argon2::{Algorithm, Argon2, Block, Params, Version};
-use b4ae_core::{Secret, SecretIdentity};
+use b4ae_core::{ML_DSA_PUBLIC_KEY_LEN, Secret};
 use chacha20poly1305::aead::{AeadInOut, KeyInit};
 use chacha20poly1305::{ChaCha20Poly1305, Nonce};
 use data_encoding::BASE64;
 use serde::{Deserialize, Serialize};
-use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
+use zeroize::{Zeroize, Zeroizing};
 
 /// The first line of a key file.
 const HEADER: &str = "b4ae-identity-v1\n";
 /// No key file is longer than this, in bytes.
-pub(crate) const MAX_LEN: usize = 1024;
+pub(crate) const MAX_LEN: usize = 8192;
+
+/// The longest name of a key in a token, in bytes.
+const MAX_URI_LEN: usize = 1024;
 
 /// What a passphrase costs to try: 64 MiB and three passes, the second recommendation of RFC 9106.
 const COST: Cost = Cost { memory_kib: 64 * 1024, passes: 3, lanes: 1 };
@@ -40,10 +43,44 @@ struct Cost {
     lanes: u32,
 }
 
-#[derive(Deserialize, Serialize, Zeroize, ZeroizeOnDrop)]
-struct Keys {
-    x25519: [u8; 32],
-    ml_dsa: Option<[u8; 32]>,
+/// The keys of an identity.
+#[derive(Debug, Deserialize, Serialize)]
+pub(crate) struct Keys {
+    #[serde(with = "secret")]
+    pub(crate) x25519: Secret<32>,
+    pub(crate) ml_dsa: MlDsa,
+}
+
+/// Where an identity's ML-DSA-87 key is.
+#[derive(Debug, Deserialize, Serialize)]
+pub(crate) enum MlDsa {
+    /// Nowhere: the identity is for mode A alone.
+    None,
+    /// Here, as its FIPS 204 seed.
+    Seed(#[serde(with = "secret")] Secret<32>),
+    /// In a token.
+    Token {
+        /// Names the key (RFC 7512).
+        uri: String,
+        /// The public key, `ML_DSA_PUBLIC_KEY_LEN` bytes: who the identity is can be told without the token.
+        public_key: Vec<u8>,
+    },
+}
+
+/// A secret's bytes, without a copy that is not wiped.
+mod secret {
+    use b4ae_core::Secret;
+    use serde::{Deserialize as _, Deserializer, Serialize as _, Serializer};
+    use zeroize::Zeroizing;
+
+    pub(super) fn serialize<S: Serializer>(secret: &Secret<32>, to: S) -> Result<S::Ok, S::Error> {
+        secret.expose().serialize(to)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Secret<32>, D::Error> {
+        let bytes = Zeroizing::new(<[u8; 32]>::deserialize(from)?);
+        Ok(Secret::new(*bytes))
+    }
 }
 
 #[derive(Deserialize, Serialize)]
@@ -60,13 +97,9 @@ struct Sealed {
     ciphertext: Vec<u8>,
 }
 
-/// The file holding `secret`, sealed under `passphrase` if there is one. `random` makes the salt and nonce.
-pub(crate) fn encode(
-    secret: &SecretIdentity,
-    passphrase: Option<&[u8]>,
-    random: &[u8; 28],
-) -> Result<Zeroizing<Vec<u8>>, Invalid> {
-    let keys = Keys { x25519: *secret.x25519.expose(), ml_dsa: secret.ml_dsa.as_ref().map(|seed| *seed.expose()) };
+/// The file holding `keys`, sealed under `passphrase` if there is one. `random` makes the salt and nonce.
+pub(crate) fn encode(keys: Keys, passphrase: Option<&[u8]>, random: &[u8; 28]) -> Result<Zeroizing<Vec<u8>>, Invalid> {
+    keys.check()?;
     let body = match passphrase {
         None => Body::Open(keys),
         Some(passphrase) => Body::Sealed(Sealed::seal(&keys, passphrase, random)?),
@@ -78,7 +111,7 @@ pub(crate) fn encode(
 pub(crate) fn decode<E: From<Invalid>>(
     file: &[u8],
     passphrase: impl FnOnce() -> Result<Zeroizing<Vec<u8>>, E>,
-) -> Result<SecretIdentity, E> {
+) -> Result<Keys, E> {
     let keys = match unarmour(file)? {
         Body::Open(keys) => keys,
         Body::Sealed(sealed) => {
@@ -86,7 +119,22 @@ pub(crate) fn decode<E: From<Invalid>>(
             sealed.open(&passphrase()?)?
         }
     };
-    Ok(SecretIdentity { x25519: Secret::new(keys.x25519), ml_dsa: keys.ml_dsa.map(Secret::new) })
+    keys.check()?;
+    Ok(keys)
+}
+
+impl Keys {
+    /// What the types do not say: lengths.
+    fn check(&self) -> Result<(), Invalid> {
+        match &self.ml_dsa {
+            MlDsa::Token { uri, public_key }
+                if uri.len() > MAX_URI_LEN || public_key.len() != ML_DSA_PUBLIC_KEY_LEN =>
+            {
+                Err(Invalid::Format)
+            }
+            _ => Ok(()),
+        }
+    }
 }
 
 fn armour(body: &Body) -> Result<Zeroizing<Vec<u8>>, Invalid> {
@@ -188,11 +236,19 @@ impl Sealed {
 mod tests {
     use super::*;
 
-    fn secret(ml_dsa: bool) -> SecretIdentity {
-        SecretIdentity { x25519: Secret::new([7; 32]), ml_dsa: ml_dsa.then(|| Secret::new([9; 32])) }
+    fn keys(ml_dsa: MlDsa) -> Keys {
+        Keys { x25519: Secret::new([7; 32]), ml_dsa }
     }
 
-    fn open(file: &[u8], passphrase: &[u8]) -> Result<SecretIdentity, Invalid> {
+    fn seeds() -> Keys {
+        keys(MlDsa::Seed(Secret::new([9; 32])))
+    }
+
+    fn in_token(uri: &str, public_key: usize) -> Keys {
+        keys(MlDsa::Token { uri: uri.into(), public_key: vec![5; public_key] })
+    }
+
+    fn open(file: &[u8], passphrase: &[u8]) -> Result<Keys, Invalid> {
         decode(file, || Ok(Zeroizing::new(passphrase.to_vec())))
     }
 
@@ -207,19 +263,51 @@ mod tests {
 
     #[test]
     fn keys_come_back_with_and_without_a_passphrase() {
-        for ml_dsa in [true, false] {
+        let stored: [fn() -> Keys; 4] = [
+            || keys(MlDsa::None),
+            seeds,
+            || in_token("pkcs11:token=B4AE;object=node", ML_DSA_PUBLIC_KEY_LEN),
+            || in_token(&"u".repeat(MAX_URI_LEN), ML_DSA_PUBLIC_KEY_LEN),
+        ];
+        for keys in stored {
             for passphrase in [None, Some(b"correct horse".as_slice())] {
-                let file = encode(&secret(ml_dsa), passphrase, &[4; 28]).unwrap();
+                let file = encode(keys(), passphrase, &[4; 28]).unwrap();
+                assert!(file.len() <= MAX_LEN);
                 let back = open(&file, b"correct horse").unwrap();
-                assert!(back.x25519 == secret(ml_dsa).x25519);
-                assert!(back.ml_dsa == secret(ml_dsa).ml_dsa);
+                assert!(back.x25519 == keys().x25519);
+                match (back.ml_dsa, keys().ml_dsa) {
+                    (MlDsa::None, MlDsa::None) => {}
+                    (MlDsa::Seed(back), MlDsa::Seed(seed)) => assert!(back == seed),
+                    (MlDsa::Token { uri: a, public_key: b }, MlDsa::Token { uri, public_key }) => {
+                        assert_eq!((a, b), (uri, public_key));
+                    }
+                    other => panic!("{other:?}"),
+                }
             }
         }
     }
 
     #[test]
+    fn a_key_in_a_token_has_a_name_and_a_public_key_of_fitting_lengths() {
+        for unfit in [in_token("u", 32), in_token(&"u".repeat(MAX_URI_LEN + 1), ML_DSA_PUBLIC_KEY_LEN)] {
+            let file = armour(&Body::Open(unfit)).unwrap();
+            assert_eq!(refused(&file), Some(Invalid::Format));
+        }
+        assert_eq!(encode(in_token("u", 32), None, &[0; 28]).err(), Some(Invalid::Format));
+    }
+
+    /// Files of versions that knew of no tokens are read, and written, as ever.
+    #[test]
+    fn the_bytes_of_a_file_are_as_documented() {
+        let file = encode(seeds(), None, &[0; 28]).unwrap();
+        let line = file.strip_prefix(HEADER.as_bytes()).unwrap().strip_suffix(b"\n").unwrap();
+        let documented = [&[0][..], &[7; 32], &[1], &[9; 32]].concat();
+        assert_eq!(BASE64.decode(line).unwrap(), documented);
+    }
+
+    #[test]
     fn a_sealed_file_shows_no_key_and_opens_to_its_passphrase_alone() {
-        let file = encode(&secret(true), Some(b"right"), &[4; 28]).unwrap();
+        let file = encode(seeds(), Some(b"right"), &[4; 28]).unwrap();
         let line = file.strip_prefix(HEADER.as_bytes()).unwrap().strip_suffix(b"\n").unwrap();
         let bytes = BASE64.decode(line).unwrap();
         assert!(!bytes.windows(8).any(|w| w == [7; 8] || w == [9; 8]));
@@ -229,7 +317,7 @@ mod tests {
 
     #[test]
     fn one_value_has_one_spelling() {
-        let file = encode(&secret(true), None, &[0; 28]).unwrap();
+        let file = encode(seeds(), None, &[0; 28]).unwrap();
         for end in [b"\n".as_slice(), b"AAAA", b"\r\n", b" "] {
             assert_eq!(refused(&[&file, end].concat()), Some(Invalid::Format));
         }
@@ -262,7 +350,7 @@ mod tests {
 
     #[test]
     fn a_changed_cost_does_not_open() {
-        let file = encode(&secret(true), Some(b"right"), &[4; 28]).unwrap();
+        let file = encode(seeds(), Some(b"right"), &[4; 28]).unwrap();
         let Ok(Body::Sealed(mut sealed)) = unarmour(&file) else { panic!("sealed") };
         sealed.cost.passes = 1;
         assert_eq!(open(&armour(&Body::Sealed(sealed)).unwrap(), b"right").err(), Some(Invalid::Passphrase));
@@ -270,7 +358,7 @@ mod tests {
 
     #[test]
     fn junk_is_refused() {
-        let file = encode(&secret(true), None, &[0; 28]).unwrap();
+        let file = encode(seeds(), None, &[0; 28]).unwrap();
         for len in 0..file.len() {
             assert_eq!(refused(&file[..len]), Some(Invalid::Format));
         }

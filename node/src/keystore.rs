@@ -4,13 +4,12 @@ use std::fs::{self, DirBuilder};
 use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
-use b4ae_core::SecretIdentity;
 use etcetera::{BaseStrategy as _, choose_base_strategy};
 use zeroize::Zeroizing;
 
+use crate::credential::Source;
 use crate::error::{Error, KeyUse};
-use crate::keyfile::{self, Invalid};
-use crate::passphrase;
+use crate::keyfile::{self, Invalid, Keys};
 use crate::private::{self, Refusal};
 
 /// Where the key file is unless told otherwise: `$XDG_DATA_HOME/b4ae/identity.key` on Unix.
@@ -22,7 +21,7 @@ pub(crate) fn default_path() -> Result<PathBuf, Error> {
 }
 
 /// The keys in the file at `path`; a passphrase is taken from `passphrase_file`, the environment or the terminal.
-pub(crate) fn load(path: &Path, passphrase_file: Option<&Path>) -> Result<SecretIdentity, Error> {
+pub(crate) fn load(path: &Path, passphrase_file: Option<&Path>) -> Result<Keys, Error> {
     let file = private::open(path).map_err(|refusal| match refusal {
         Refusal::Missing => Error::KeyMissing(path.into()),
         Refusal::OpenToOthers(mode) => Error::KeyOpenToOthers { path: path.into(), mode },
@@ -30,17 +29,17 @@ pub(crate) fn load(path: &Path, passphrase_file: Option<&Path>) -> Result<Secret
     })?;
     let mut bytes = Zeroizing::new(Vec::with_capacity(keyfile::MAX_LEN + 1));
     file.take(keyfile::MAX_LEN as u64 + 1).read_to_end(&mut bytes).map_err(Error::key(path, KeyUse::Read))?;
-    keyfile::decode(&bytes, || {
-        passphrase::existing(passphrase_file, &path.display().to_string()).map_err(Refused::Passphrase)
-    })
-    .map_err(|refused| match refused {
-        Refused::Passphrase(error) => error,
-        Refused::File(Invalid::Cost) => Error::KeyCost(path.into()),
-        Refused::File(Invalid::Passphrase) => {
-            Error::PassphraseWrong { key: path.into(), passphrase: passphrase::name(passphrase_file) }
-        }
-        Refused::File(Invalid::Format) => Error::KeyFormat(path.into()),
-    })
+    let passphrase = Source::passphrase(passphrase_file);
+    keyfile::decode(&bytes, || passphrase.existing(&path.display().to_string()).map_err(Refused::Passphrase)).map_err(
+        |refused| match refused {
+            Refused::Passphrase(error) => error,
+            Refused::File(Invalid::Cost) => Error::KeyCost(path.into()),
+            Refused::File(Invalid::Passphrase) => {
+                Error::PassphraseWrong { key: path.into(), passphrase: passphrase.name() }
+            }
+            Refused::File(Invalid::Format) => Error::KeyFormat(path.into()),
+        },
+    )
 }
 
 enum Refused {

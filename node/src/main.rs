@@ -3,6 +3,7 @@
 mod address;
 mod cli;
 mod commands;
+mod credential;
 mod demo;
 mod error;
 mod identity;
@@ -11,11 +12,11 @@ mod keyfile;
 mod keystore;
 mod net;
 mod output;
-mod passphrase;
 mod printer;
 mod private;
 mod progress;
 mod signal;
+mod token;
 
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -31,6 +32,7 @@ fn main() -> ExitCode {
         Command::Serve(args) => commands::serve::run(&args),
         Command::Send(args) => commands::send::run(&args),
         Command::Chat(args) => commands::chat::run(&args),
+        Command::Hsm(args) => commands::hsm::run(&args),
         Command::Demo(args) => commands::demo::run(&args),
     };
     let Err(error) = done else { return ExitCode::SUCCESS };

@@ -5,6 +5,7 @@ use std::io::{self, Write as _};
 use std::str;
 
 use b4ae_core::{Clock, CloseReason, Mode, PeerId, SessionId, UnixTime};
+use b4ae_tokio::EndpointStats;
 use data_encoding::{BASE64, HEXLOWER};
 use serde::Serialize;
 
@@ -41,6 +42,10 @@ pub(crate) enum Notice {
     Message { session: SessionId, peer: PeerId, bytes: Vec<u8> },
     /// A session has ended.
     Closed { session: SessionId, peer: PeerId, reason: CloseReason },
+    /// The token that signs is lost, and why, or it is back.
+    Token { trouble: Option<String> },
+    /// The node has stopped, having done this much.
+    Stopped(Box<EndpointStats>),
 }
 
 /// A notice as one JSON object on a line.
@@ -72,6 +77,20 @@ enum Json<'a> {
         session: String,
         peer: String,
         reason: &'static str,
+    },
+    TokenLost {
+        time: u64,
+        reason: &'a str,
+    },
+    TokenBack {
+        time: u64,
+    },
+    Stopped {
+        time: u64,
+        slots_sent: u64,
+        slots_skipped: u64,
+        handshakes_completed: u64,
+        handshakes_failed: u64,
     },
 }
 
@@ -117,6 +136,15 @@ impl Notice {
                 peer: peer.to_string(),
                 reason: keyword(*reason),
             },
+            Self::Token { trouble: Some(reason) } => Json::TokenLost { time, reason },
+            Self::Token { trouble: None } => Json::TokenBack { time },
+            Self::Stopped(stats) => Json::Stopped {
+                time,
+                slots_sent: stats.slots_sent,
+                slots_skipped: stats.slots_skipped,
+                handshakes_completed: stats.metrics.handshakes_completed,
+                handshakes_failed: stats.metrics.handshakes_failed,
+            },
         };
         serde_json::to_string(&json).expect("strings and numbers have a form in JSON")
     }
@@ -133,6 +161,12 @@ impl Notice {
             Self::Opened { session, peer, mode } => format!("[{session}] opened by {peer}, mode {mode}"),
             Self::Message { session, bytes, .. } => format!("[{session}] {}", printable(bytes)),
             Self::Closed { session, reason, .. } => format!("[{session}] ended: {reason}"),
+            Self::Token { trouble: Some(reason) } => format!("token lost: {reason}"),
+            Self::Token { trouble: None } => "token back".into(),
+            Self::Stopped(stats) => format!(
+                "stopped after {} handshakes, {} cells sent and {} slots skipped",
+                stats.metrics.handshakes_completed, stats.slots_sent, stats.slots_skipped
+            ),
         }
     }
 }

@@ -8,11 +8,12 @@ use b4ae_tokio::{Closed, Endpoint, EndpointConfig, Peer, SendError};
 
 use crate::cli::{Chat, ModeArg};
 use crate::error::Error;
+use crate::identity::Loaded;
 use crate::input::Lines;
 use crate::output::{self, note};
 use crate::printer::{Outlet, Printer};
 use crate::signal::Stop;
-use crate::{address, identity, net, progress};
+use crate::{address, identity, net, progress, token};
 
 /// How long what was typed last may take to be confirmed, where slots come often.
 const GOODBYE: Duration = Duration::from_secs(10);
@@ -20,7 +21,7 @@ const GOODBYE: Duration = Duration::from_secs(10);
 /// Talks with one peer until either side has had enough.
 pub(crate) fn run(args: &Chat) -> Result<(), Error> {
     let uri = args.uri.as_deref().map(address::parse).transpose()?;
-    let identity = identity::load_or_ephemeral(&args.key)?;
+    let Loaded { identity, signer } = identity::load_or_ephemeral(&args.key, &args.token, args.mode)?;
     let modes = net::modes(args.mode, &identity)?;
     let config = match uri {
         Some(_) => net::client(args.traffic, None)?,
@@ -34,6 +35,9 @@ pub(crate) fn run(args: &Chat) -> Result<(), Error> {
     net::run(async {
         let endpoint = net::bind(endpoint).await?;
         let mut stop = Stop::install()?;
+        if let Some(signer) = signer {
+            tokio::spawn(token::watch(signer, None));
+        }
         let met = tokio::select! {
             met = meet(&endpoint, uri.as_ref(), args.mode, modes) => met,
             () = stop.asked() => Err(Error::Interrupted { before: match &uri {

@@ -15,7 +15,7 @@ const RESET: &str = "\x1b[0m";
 
 /// Prints fingerprint, address and QR code.
 pub(crate) fn run(args: &Id) -> Result<(), Error> {
-    let peer = identity::load(&args.key)?.peer_id();
+    let peer = identity::load_without_token(&args.key)?.peer_id();
     let host = args.host.clone().unwrap_or_else(|| {
         let host = address::outward();
         note(format_args!("the host {host} is this machine's own idea; --host names what others reach it at"));

@@ -13,10 +13,11 @@ use tokio::time::timeout;
 
 use crate::cli::{ModeArg, Send};
 use crate::error::Error;
+use crate::identity::Loaded;
 use crate::input::Lines;
 use crate::output::note;
 use crate::signal::Stop;
-use crate::{address, identity, net, progress};
+use crate::{address, identity, net, progress, token};
 
 /// How long the peer may take to learn that we are done, once everything is confirmed, where slots come often.
 const GOODBYE: Duration = Duration::from_secs(2);
@@ -41,7 +42,7 @@ pub(crate) fn run(args: &Send) -> Result<(), Error> {
         }
         (None, text) => Source::One(bytes(text.clone().unwrap_or_default())?),
     };
-    let identity = identity::load_or_ephemeral(&args.key)?;
+    let Loaded { identity, signer } = identity::load_or_ephemeral(&args.key, &args.token, args.mode)?;
     let modes = net::modes(args.mode, &identity)?;
     let limit = args.timeout.map(|seconds| Duration::from_secs(seconds.into()));
     let config = net::client(args.traffic, limit)?;
@@ -50,6 +51,9 @@ pub(crate) fn run(args: &Send) -> Result<(), Error> {
     net::run(async {
         let endpoint = net::bind(EndpointConfig::new(identity, config)).await?;
         let mut stop = Stop::install()?;
+        if let Some(signer) = signer {
+            tokio::spawn(token::watch(signer, None));
+        }
         let clock = Clock::new();
         let start = clock.now();
         let done = errand.run(&endpoint, source, &mut stop).await;

@@ -8,17 +8,18 @@ use b4ae_tokio::{Closed, Endpoint, EndpointConfig, Peer};
 
 use crate::cli::Serve;
 use crate::error::Error;
-use crate::output::{Notice, note};
+use crate::identity::{self, Loaded};
+use crate::output::{self, Notice, note};
 use crate::printer::{Outlet, Printer};
 use crate::signal::Stop;
-use crate::{address, identity, net};
+use crate::{address, net, token};
 
 /// How long sessions may take to end when asked to stop, where slots come often.
 const GOODBYE: Duration = Duration::from_secs(5);
 
 /// Serves until asked to stop.
 pub(crate) fn run(args: &Serve) -> Result<(), Error> {
-    let identity = identity::load(&args.key)?;
+    let Loaded { identity, signer } = identity::load(&args.key, &args.token, args.mode)?;
     let modes = net::modes(args.mode, &identity)?;
     let accept = match args.allow.as_slice() {
         [] => Accept::Anyone(modes),
@@ -31,12 +32,24 @@ pub(crate) fn run(args: &Serve) -> Result<(), Error> {
         // Before anybody is told that we listen: who reads that may ask us to stop.
         let mut stop = Stop::install()?;
         let (outlet, mut printer) = Printer::start()?;
+        let watch = signer.map(|signer| tokio::spawn(token::watch(signer, args.json.then(|| outlet.clone()))));
         let served = serve(&endpoint, args, &outlet, &mut printer, &mut stop).await;
         outlet.take_all();
         let in_time = leave(&endpoint, goodbye, args.json, &outlet, &mut stop).await;
+        // The printer ends with the last who may have something to print.
+        if let Some(watch) = watch {
+            watch.abort();
+        }
         drop(outlet);
         let printed = printer.finish(in_time.then_some(&mut stop)).await;
-        served.and(printed)
+        served.and(printed)?;
+        let stopped = Notice::Stopped(Box::new(endpoint.stats()));
+        if args.json {
+            output::line(&stopped.render(true))
+        } else {
+            note(stopped.render(false));
+            Ok(())
+        }
     })
 }
 

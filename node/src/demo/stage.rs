@@ -151,7 +151,7 @@ async fn bind(rate: u32, accept: Accept) -> Result<Endpoint, Error> {
         .limits(Limits { sessions: 4, ..Limits::default() })
         .build()
         .map_err(Error::Config)?;
-    let (identity, _): (Identity, _) = identity::generate()?;
+    let identity = Identity::from_secret(&identity::generate()?);
     net::bind(EndpointConfig::new(identity, config).listen(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))).await
 }
 
