@@ -49,13 +49,14 @@ fn list(args: &List) -> Result<(), Error> {
         [] => return Err(Error::Token(HsmError::NoToken { uri: uri.to_string() })),
         // One PIN is tried with one token alone: each try that fails brings a token nearer to locking itself.
         [_] if Term::stderr().is_term() || token::has_pin(&uri, &args.token)? => {
-            Some(token::open(&uri, &args.token)?.keys().map_err(Error::Token)?)
+            Some(token::open(&uri, &args.token).and_then(|token| token.keys().map_err(Error::Token)))
         }
         _ => None,
     };
-    output::line(&report::list(&tokens, keys.as_deref(), args.json))?;
-    match (&keys, tokens.len()) {
-        (Some(_), _) => {}
+    let found = keys.as_ref().and_then(|keys| keys.as_deref().ok());
+    output::line(&report::list(&tokens, found, args.json))?;
+    match (keys, tokens.len()) {
+        (Some(keys), _) => drop(keys?),
         (None, 1) => note("its keys are listed where its PIN is given: see `b4ae hsm list --help`"),
         (None, _) => note("keys are listed where the URI names one token"),
     }
