@@ -34,10 +34,17 @@ pub struct Limits {
     ///
     /// Memory: at most 19 000 bytes each, of which mode B's messages are 16 kB; where it is not accepted, 3 kB.
     pub half_open: u32,
-    /// Jobs handed out and not yet completed, for handshakes of others. Default 64.
+    /// Jobs handed out and not yet completed, for handshakes of others, that call no signer: answers in mode A, and
+    /// the verifying of what a peer says last. Default 64.
     ///
-    /// Memory: at most 15 000 bytes each, and the stack of whoever runs them.
+    /// Memory: at most 10 000 bytes each, and the stack of whoever runs them.
     pub pending_jobs: u32,
+    /// Jobs handed out and not yet completed, for handshakes of others, that call the [`Signer`](crate::Signer):
+    /// answers in mode B. Default 16. They are not among `pending_jobs`, so that a slow hardware token, or one
+    /// that never comes back, keeps nobody out who asks for mode A.
+    ///
+    /// Memory: at most 15 000 bytes each where mode B is accepted, and the stack of whoever runs them.
+    pub pending_signatures: u32,
     /// Hellos answered per second, with a Challenge each, all strangers together; at once at most a tenth of that.
     /// Default 10 000.
     ///
@@ -84,6 +91,7 @@ impl Default for Limits {
             sessions_per_prefix: 32,
             half_open: 256,
             pending_jobs: 64,
+            pending_signatures: 16,
             challenges_per_second: 10_000,
             handshakes_per_prefix: 20,
             prefixes: 4096,
@@ -244,6 +252,7 @@ impl ConfigBuilder {
             ("sessions_per_prefix", limits.sessions_per_prefix as usize, 1, 1 << 16),
             ("half_open", limits.half_open as usize, 1, 1 << 16),
             ("pending_jobs", limits.pending_jobs as usize, 1, 1 << 16),
+            ("pending_signatures", limits.pending_signatures as usize, 1, 1 << 16),
             ("challenges_per_second", limits.challenges_per_second as usize, 1, 1 << 24),
             ("handshakes_per_prefix", limits.handshakes_per_prefix as usize, 1, 1 << 16),
             ("prefixes", limits.prefixes as usize, 16, 1 << 20),

@@ -120,6 +120,7 @@ pub struct Engine {
     half_open: Slab<HalfOpen>,
     by_cookie: BTreeMap<[u8; 32], u32>,
     pending_jobs: Outstanding,
+    pending_signatures: Outstanding,
 }
 
 impl fmt::Debug for Engine {
@@ -185,6 +186,7 @@ impl Engine {
             half_open: Slab::new(limits.half_open),
             by_cookie: BTreeMap::new(),
             pending_jobs: Outstanding::default(),
+            pending_signatures: Outstanding::default(),
             config: config.clone(),
         })
     }
@@ -223,6 +225,11 @@ impl Engine {
     /// Takes back a finished job.
     pub fn handle_completion(&mut self, now: Instant, done: Completion) {
         self.tick(now);
+        match done.outcome.signature() {
+            Some(true) => self.metrics.signatures += 1,
+            Some(false) => self.metrics.signatures_failed += 1,
+            None => {}
+        }
         match (done.ticket, done.outcome) {
             (Ticket::Session(id), Outcome::Init { state, solution }) => self.dial_prepared(id, state, solution),
             (Ticket::Session(id), Outcome::Finish(result)) => self.dial_confirmed(id, result),
@@ -230,7 +237,8 @@ impl Engine {
                 self.responded(slot, generation, result);
             }
             (Ticket::HalfOpen { slot, generation }, Outcome::Accept(result)) => self.accepted(slot, generation, result),
-            (Ticket::Session(_), Outcome::Respond(_) | Outcome::Accept(_))
+            (_, Outcome::Forgotten)
+            | (Ticket::Session(_), Outcome::Respond(_) | Outcome::Accept(_))
             | (Ticket::HalfOpen { .. }, Outcome::Init { .. } | Outcome::Finish(_)) => {}
         }
     }

@@ -187,8 +187,11 @@ pub enum CloseReason {
     Unreachable,
     /// The peer accepts none of the modes offered.
     NoCommonMode,
-    /// The handshake ended in failure: what answered could not prove to be the peer, or a signer failed.
+    /// The handshake ended in failure: what answered could not prove to be the peer.
     HandshakeFailed,
+    /// The [`Signer`](crate::Signer) of this side made no signature before the handshake's time was over: it failed, or
+    /// took longer. The peer had answered, and was told nothing.
+    SignerFailed,
     /// The two sides do not fit together: one sent what the other does not take, as when their limits differ.
     Protocol,
 }
@@ -201,7 +204,8 @@ impl fmt::Display for CloseReason {
             Self::Idle => "nothing was heard from the peer for the idle timeout",
             Self::Unreachable => "no answer: the peer is down, or the address or the fingerprint is wrong",
             Self::NoCommonMode => "the peer accepts none of the modes offered",
-            Self::HandshakeFailed => "the handshake failed: the peer could not prove its identity, or a signer failed",
+            Self::HandshakeFailed => "the handshake failed: what answered could not prove to be the peer",
+            Self::SignerFailed => "our signer did not sign in time: its hardware token is absent, locked or too slow",
             Self::Protocol => "one side sent what the other does not take: their limits differ",
         })
     }

@@ -22,7 +22,21 @@ pub(crate) mod transcript;
 
 pub(crate) use message::{Hello, Prologue};
 
-/// A handshake message that is not what an honest peer would have sent, or a signer that failed. One failure looks
-/// like any other.
+/// A handshake message that is not what an honest peer would have sent. One failure looks like any other.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct Failed;
+
+/// Why a message was not answered. The peer gets silence in either case; this side alone is told which it was.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum NoReply {
+    /// For what the peer sent.
+    Failed,
+    /// Our signer did not sign.
+    Unsigned,
+}
+
+impl From<Failed> for NoReply {
+    fn from(Failed: Failed) -> Self {
+        Self::Failed
+    }
+}

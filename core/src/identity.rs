@@ -106,8 +106,8 @@ impl PublicKeys {
     }
 }
 
-/// A long-term identity: an X25519 key, and an ML-DSA-87 key behind a [`Signer`] where mode B is wanted and the signer is
-/// at hand.
+/// A long-term identity: an X25519 key, and an ML-DSA-87 key behind a [`Signer`] where mode B is wanted and the signer
+/// is at hand.
 ///
 /// Cheap to clone; the secrets are shared and wiped with the last clone.
 #[derive(Clone)]

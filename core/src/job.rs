@@ -13,10 +13,10 @@ use crate::crypto::{burn_stack, ml_dsa};
 use crate::handshake::initiator::{AwaitResponse, Confirmed, InitRandomness, Puzzle};
 use crate::handshake::message::{self, INIT_LEN};
 use crate::handshake::responder::{Accepted, AwaitFinish, RespondRandomness, Responded};
-use crate::handshake::{Failed, Prologue};
+use crate::handshake::{Failed, NoReply, Prologue};
 use crate::identity::{Identity, PeerId};
 use crate::memory;
-use crate::mode::{Mode, ModePolicy};
+use crate::mode::Mode;
 use crate::secret::Secret;
 use crate::session::SessionId;
 use crate::time::UnixTime;
@@ -26,8 +26,8 @@ pub const ML_DSA_PUBLIC_KEY_LEN: usize = 2592;
 /// Length of an ML-DSA-87 signature in bytes (FIPS 204, table 2).
 pub const ML_DSA_SIGNATURE_LEN: usize = 4627;
 
-/// Signs with a long-term ML-DSA-87 key (FIPS 204, pure, empty context), as [`verify_signature`] checks. Called from [`Job::run`], never by the
-/// engine itself, so it may block: a hardware token is just a slow signer.
+/// Signs with a long-term ML-DSA-87 key (FIPS 204, pure, empty context), as [`verify_signature`] checks. Called from
+/// [`Job::run`], never by the engine itself, so it may block: a hardware token is just a slow signer.
 pub trait Signer: Send + Sync {
     /// The public key.
     fn public_key(&self) -> &[u8; ML_DSA_PUBLIC_KEY_LEN];
@@ -118,8 +118,7 @@ pub struct Job {
     pub(crate) ticket: Ticket,
     pub(crate) work: Work,
     pub(crate) pending: Option<Outstanding>,
-    /// Whether somebody still waits for it; of a handshake of ours, nobody asks.
-    pub(crate) wanted: Option<Wanted>,
+    pub(crate) wanted: Wanted,
 }
 
 /// Held by whoever waits for a job. When it is dropped, the job is not worth doing any more, wherever it is by then.
@@ -128,6 +127,12 @@ pub(crate) struct Errand(Arc<()>);
 
 /// A job's view of its [`Errand`].
 pub(crate) struct Wanted(Weak<()>);
+
+impl Wanted {
+    fn is_so(&self) -> bool {
+        self.0.strong_count() != 0
+    }
+}
 
 impl Errand {
     /// The most bytes of heap that an errand takes, for as long as either end is held.
@@ -172,22 +177,39 @@ pub(crate) enum Work {
         state: Arc<AwaitResponse>,
         identity: Identity,
         peer: PeerId,
-        offer: ModePolicy,
+        mode: Mode,
         response: Vec<u8>,
         wall: UnixTime,
         randomness: Secret<32>,
     },
     /// Answer an Init.
-    Respond { prologue: Box<Prologue>, identity: Identity, accept: u8, init: Vec<u8>, randomness: RespondRandomness },
+    Respond { prologue: Box<Prologue>, identity: Identity, mode: Mode, init: Vec<u8>, randomness: RespondRandomness },
     /// Verify the Finish.
     Accept { state: Arc<AwaitFinish>, own: PeerId, finish: Vec<u8>, wall: UnixTime },
 }
 
 pub(crate) enum Outcome {
-    Init { state: Arc<AwaitResponse>, solution: u64 },
-    Finish(Result<Box<Confirmed>, Failed>),
-    Respond(Result<Box<Responded>, Failed>),
+    Init {
+        state: Arc<AwaitResponse>,
+        solution: u64,
+    },
+    Finish(Result<Box<Confirmed>, NoReply>),
+    Respond(Result<Box<Responded>, NoReply>),
     Accept(Result<Box<Accepted>, Failed>),
+    /// Nobody waited for it any more.
+    Forgotten,
+}
+
+impl Outcome {
+    /// Whether the signer signed, if it was asked.
+    pub(crate) fn signature(&self) -> Option<bool> {
+        match self {
+            Self::Finish(Ok(confirmed)) => (confirmed.secrets.mode == Mode::B).then_some(true),
+            Self::Respond(Ok(responded)) => (responded.state.mode == Mode::B).then_some(true),
+            Self::Finish(Err(NoReply::Unsigned)) | Self::Respond(Err(NoReply::Unsigned)) => Some(false),
+            _ => None,
+        }
+    }
 }
 
 impl fmt::Debug for Job {
@@ -212,19 +234,46 @@ impl fmt::Debug for Completion {
 }
 
 impl Job {
-    /// The most bytes of heap that a job for a handshake of another's takes, with what comes of it.
-    pub(crate) fn bound_others(mode: Mode) -> u64 {
-        let respond = size_of::<Prologue>() + INIT_LEN + message::response_len(mode) + CT_LEN + size_of::<Responded>();
-        let accept = message::finish_len(mode) + size_of::<Accepted>();
+    /// The most bytes of heap that a job which answers an Init takes, with what comes of it.
+    pub(crate) fn bound_respond(mode: Mode) -> u64 {
+        let messages = INIT_LEN + message::response_len(mode) + CT_LEN;
+        Self::bound_others(size_of::<Prologue>() + messages + size_of::<Responded>())
+    }
+
+    /// The most bytes of heap that a job which verifies a Finish takes, with what comes of it.
+    pub(crate) fn bound_accept(mode: Mode) -> u64 {
+        Self::bound_others(message::finish_len(mode) + size_of::<Accepted>())
+    }
+
+    fn bound_others(work: usize) -> u64 {
         // What was drawn, and the state or secrets of a transcript.
-        respond.max(accept) as u64 + size_of::<AwaitFinish>() as u64 + memory::keys(16) + Errand::bound()
+        (work + size_of::<AwaitFinish>()) as u64 + memory::keys(16) + Errand::bound()
     }
 
     /// The most bytes of heap that a job for a handshake of ours takes, with what comes of it: the Response, which the
     /// handshake gives away to it, and the Finish, which it gives back.
     pub(crate) fn bound_own() -> u64 {
         let messages = message::response_len(Mode::B) + message::finish_len(Mode::B);
-        (messages + size_of::<Prologue>() + size_of::<Confirmed>()) as u64 + memory::keys(20)
+        (messages + size_of::<Prologue>() + size_of::<Confirmed>()) as u64 + memory::keys(20) + Errand::bound()
+    }
+
+    /// Whether it calls the [`Signer`], and so takes as long as that does: it answers an Init in mode B, or a Response.
+    ///
+    /// A driver keeps such jobs from others: one that waits in a token must not keep one waiting that does not need it.
+    #[must_use]
+    pub fn signs(&self) -> bool {
+        matches!(self.work, Work::Respond { mode: Mode::B, .. } | Work::Finish { mode: Mode::B, .. })
+    }
+
+    /// Whether its handshake still waits for it. One that nobody waits for comes to nothing, without calling the
+    /// [`Signer`], when it is run; it may as well be dropped.
+    ///
+    /// Of those that are out and wanted there are never more than a job for each session, and those that
+    /// [`Limits::pending_jobs`](crate::Limits::pending_jobs) or, where they call the signer,
+    /// [`Limits::pending_signatures`](crate::Limits::pending_signatures) counts.
+    #[must_use]
+    pub fn is_wanted(&self) -> bool {
+        self.wanted.is_so()
     }
 
     /// Does the work, on the calling thread.
@@ -237,20 +286,19 @@ impl Job {
 
     #[inline(never)]
     fn work(self) -> Completion {
-        let wanted = self.wanted.is_none_or(|wanted| wanted.0.strong_count() != 0);
+        // If its handshake was forgotten while it waited for its turn, others wait behind it.
+        let wanted = self.is_wanted();
         let outcome = match self.work {
-            // Its handshake was forgotten while it waited for its turn: others wait behind it.
-            Work::Respond { .. } if !wanted => Outcome::Respond(Err(Failed)),
-            Work::Accept { .. } if !wanted => Outcome::Accept(Err(Failed)),
+            _ if !wanted => Outcome::Forgotten,
             Work::Init { prologue, puzzle, randomness } => {
                 let solution = puzzle.solve();
                 Outcome::Init { state: Arc::new(AwaitResponse::new(&prologue, &randomness)), solution }
             }
-            Work::Finish { state, identity, peer, offer, response, wall, randomness } => Outcome::Finish(
-                state.confirm(&identity, peer, offer, response, wall, randomness.expose()).map(Box::new),
-            ),
-            Work::Respond { prologue, identity, accept, init, randomness } => {
-                Outcome::Respond(Responded::new(&prologue, &identity, accept, &init, &randomness).map(Box::new))
+            Work::Finish { state, identity, peer, mode, response, wall, randomness } => {
+                Outcome::Finish(state.confirm(&identity, peer, mode, response, wall, randomness.expose()).map(Box::new))
+            }
+            Work::Respond { prologue, identity, mode, init, randomness } => {
+                Outcome::Respond(Responded::new(&prologue, &identity, mode, &init, &randomness).map(Box::new))
             }
             Work::Accept { state, own, finish, wall } => Outcome::Accept(state.accept(own, finish, wall).map(Box::new)),
         };

@@ -7,8 +7,8 @@
 //!    [`Engine::connect`], [`Session::send`], [`Session::close`].
 //! 2. **Let time pass** when [`Engine::poll_timeout`] is due: [`Engine::handle_timeout`].
 //! 3. **Drain** what has become of it: [`Engine::poll_transmit`] until `None`, each datagram to be sent at its
-//!    [`due`](Transmit::due) time; [`Engine::poll_job`], slow work to be run anywhere; [`Engine::poll_event`], news for
-//!    the application.
+//!    [`due`](Transmit::due) time; [`Engine::poll_job`], slow work to be run anywhere, what signs apart from the rest;
+//!    [`Engine::poll_event`], news for the application.
 //! 4. **Sleep** until the next deadline or input.
 //!
 //! Cells appear in step 3 only because of step 2, in slots that were given out before any queue was looked at.
@@ -91,7 +91,10 @@
 //! # Slow work
 //!
 //! Key exchange, signatures and puzzles leave as a [`Job`], with all the randomness they need, and come back as a
-//! [`Completion`]: no handshake delays a slot, and a [`Signer`] may be a hardware token on a network.
+//! [`Completion`]: no handshake delays a slot, and a [`Signer`] may be a hardware token on a network. A job that calls it
+//! says so before it is run ([`Job::signs`]) and counts in a budget of its own ([`Limits::pending_signatures`]): run
+//! where no other job waits behind it, a token that is slow, or never answers, harms handshakes that need its signature
+//! and no others.
 //!
 //! # Features
 //!

@@ -27,7 +27,8 @@ pub struct MemoryBound {
     /// Handshakes of others: state and messages. Times [`Limits::half_open`](crate::Limits::half_open).
     pub half_open: u64,
     /// Jobs for handshakes of others, whether they wait, run or have been run, so long as the driver holds no
-    /// [`Completion`](crate::Completion) back. Times [`Limits::pending_jobs`](crate::Limits::pending_jobs).
+    /// [`Completion`](crate::Completion) back. Times [`Limits::pending_jobs`](crate::Limits::pending_jobs), and where
+    /// mode B is accepted [`Limits::pending_signatures`](crate::Limits::pending_signatures).
     pub jobs: u64,
     /// What is remembered of prefixes. Times [`Limits::prefixes`](crate::Limits::prefixes).
     pub prefixes: u64,

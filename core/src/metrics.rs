@@ -24,6 +24,11 @@ pub struct Metrics {
     pub handshakes_completed: u64,
     /// Handshakes that failed or timed out, both roles.
     pub handshakes_failed: u64,
+    /// Signatures that the [`Signer`](crate::Signer) made, both roles.
+    pub signatures: u64,
+    /// Signatures that it was asked for and did not make, both roles. One that takes for ever, or panics, is not among
+    /// them: nothing says so.
+    pub signatures_failed: u64,
     /// Messages given to the application.
     pub messages_received: u64,
     /// Messages the peer has confirmed.
@@ -52,7 +57,8 @@ pub struct Drops {
     pub cookie: u64,
     /// A puzzle solution that is wrong.
     pub puzzle: u64,
-    /// Over a budget: challenges per second, handshakes per prefix, half-open handshakes, pending jobs.
+    /// Over a budget: challenges per second, handshakes per prefix, half-open handshakes, pending jobs, pending
+    /// signatures.
     pub limited: u64,
     /// Authentic, but against the protocol or beyond the flow-control credit.
     pub protocol: u64,

@@ -119,8 +119,12 @@ impl EndpointConfig {
         self
     }
 
-    /// Threads for slow work (key exchange, signatures, a hardware token): 1 to 64. Default: one a core, at most
-    /// four.
+    /// Threads for slow work, 1 to 64: so many for key exchange and puzzles, and, where the identity can sign, as many
+    /// more for signatures, each with a queue of its own. Default: one a core, at most four.
+    ///
+    /// A signer that takes its time, as a hardware token does, keeps other signatures waiting and nothing else: no
+    /// handshake in mode A, and no session. One that takes for ever keeps its thread until the process ends, and
+    /// hinders the endpoint neither in closing nor in being dropped.
     pub fn job_threads(mut self, threads: usize) -> Self {
         self.job_threads = threads.clamp(1, 64);
         self

@@ -1,25 +1,38 @@
 //! Threads for work too slow for a turn of the loop.
 
+use std::collections::VecDeque;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread;
 
-use b4ae_core::{Completion, Job};
+use b4ae_core::{Completion, Job, Limits};
 
 use crate::sync::{Mutex, lock};
 
 /// Stack of a worker. A job needs 256 KiB when optimised, and several times that when not.
 const STACK: usize = 2 << 20;
+/// Jobs that lie before the threads of a lane, so that these go on while the loop is at something else.
+const AHEAD: usize = 16;
 
-/// A few threads that run jobs. Both ways are bounded, and the loop waits for neither.
+/// A few threads that run jobs, in two lanes: what waits in a hardware token keeps nothing else waiting. All ways are
+/// bounded, and the loop waits for none.
+///
+/// Dropping it ends the threads. One that a signer does not give back ends with the process.
 pub(crate) struct JobPool {
-    /// `None` once the pool winds up, which ends the workers.
-    jobs: Option<SyncSender<Job>>,
+    computing: Lane,
+    signing: Lane,
     done: Receiver<Done>,
-    in_flight: usize,
-    capacity: usize,
+}
+
+/// The threads for jobs of one kind.
+struct Lane {
+    queue: SyncSender<Job>,
+    /// Those that have no room in the queue.
+    waiting: VecDeque<Job>,
+    /// The most that an engine wants to have done at a time.
+    most: usize,
 }
 
 /// What became of a job.
@@ -30,40 +43,83 @@ pub(crate) enum Done {
 }
 
 impl JobPool {
-    /// Starts `threads` workers for up to `capacity` jobs at a time; each calls `wake` when a job is done.
-    pub(crate) fn start(threads: usize, capacity: usize, wake: impl Fn() + Clone + Send + 'static) -> io::Result<Self> {
-        let (jobs, queue) = sync_channel(capacity);
-        let (results, done) = sync_channel(capacity);
-        let queue = Arc::new(Mutex::new(queue));
-        for number in 0..threads {
-            let (queue, results, wake) = (Arc::clone(&queue), results.clone(), wake.clone());
-            thread::Builder::new()
-                .name(format!("b4ae-job-{number}"))
-                .stack_size(STACK)
-                .spawn(move || work(&queue, &results, &wake))?;
-        }
-        Ok(Self { jobs: Some(jobs), done, in_flight: 0, capacity })
+    /// Starts `threads` workers for the jobs of an engine with these limits, and as many for those that sign, if any
+    /// do; each calls `wake` when a job is done.
+    pub(crate) fn start(
+        threads: usize,
+        signs: bool,
+        limits: &Limits,
+        wake: &(impl Fn() + Clone + Send + 'static),
+    ) -> io::Result<Self> {
+        let (results, done) = sync_channel(2 * AHEAD);
+        // Those for others, and one for each session of its own.
+        let most = |others: u32| others.saturating_add(limits.sessions) as usize;
+        let signers = if signs { threads } else { 0 };
+        Ok(Self {
+            computing: Lane::start("job", threads, most(limits.pending_jobs), &results, wake)?,
+            signing: Lane::start("sign", signers, most(limits.pending_signatures), &results, wake)?,
+            done,
+        })
     }
 
-    /// Whether another job can be handed out.
-    pub(crate) fn has_room(&self) -> bool {
-        self.in_flight < self.capacity
-    }
-
-    /// Hands out a job; call only with room.
-    pub(crate) fn submit(&mut self, job: Job) {
-        if let Some(jobs) = &self.jobs
-            && jobs.try_send(job).is_ok()
-        {
-            self.in_flight += 1;
+    /// Takes jobs, and hands out what the threads have room for. Call this when some are done, too.
+    pub(crate) fn submit(&mut self, jobs: impl Iterator<Item = Job>) {
+        for job in jobs {
+            let lane = if job.signs() { &mut self.signing } else { &mut self.computing };
+            lane.push(job);
         }
+        self.computing.feed();
+        self.signing.feed();
     }
 
     /// The next finished job.
     pub(crate) fn take(&mut self) -> Option<Done> {
-        let done = self.done.try_recv().ok()?;
-        self.in_flight = self.in_flight.saturating_sub(1);
-        Some(done)
+        self.done.try_recv().ok()
+    }
+}
+
+impl Lane {
+    fn start(
+        name: &str,
+        threads: usize,
+        most: usize,
+        results: &SyncSender<Done>,
+        wake: &(impl Fn() + Clone + Send + 'static),
+    ) -> io::Result<Self> {
+        let (queue, jobs) = sync_channel(AHEAD);
+        let jobs = Arc::new(Mutex::new(jobs));
+        for number in 0..threads {
+            let (jobs, results, wake) = (Arc::clone(&jobs), results.clone(), wake.clone());
+            thread::Builder::new()
+                .name(format!("b4ae-{name}-{number}"))
+                .stack_size(STACK)
+                .spawn(move || work(&jobs, &results, &wake))?;
+        }
+        Ok(Self { queue, waiting: VecDeque::new(), most })
+    }
+
+    /// Takes a job. Where threads are stuck, those pile up whose handshakes have been given up since; without them
+    /// there is always room, since the engine hands out no more at a time.
+    fn push(&mut self, job: Job) {
+        if self.waiting.len() >= self.most {
+            self.waiting.retain(Job::is_wanted);
+        }
+        self.waiting.push_back(job);
+    }
+
+    fn feed(&mut self) {
+        while let Some(job) = self.waiting.pop_front() {
+            if !job.is_wanted() {
+                continue;
+            }
+            match self.queue.try_send(job) {
+                Ok(()) => {}
+                Err(TrySendError::Full(job) | TrySendError::Disconnected(job)) => {
+                    self.waiting.push_front(job);
+                    return;
+                }
+            }
+        }
     }
 }
 

@@ -131,6 +131,7 @@ impl Driver {
         } = config;
         let clock = Clock::new();
         let now = clock.now();
+        let signs = identity.can_sign();
         let engine = Engine::new(&config, identity, &seed().map_err(BindError::Entropy)?, now, Clock::wall())?;
         let socket = Socket::bind(listen)?;
         let (limits, traffic) = (config.limits(), config.traffic());
@@ -143,10 +144,9 @@ impl Driver {
         let launch = launch_times.then(|| Launch::new(&socket, &clock, lead));
         mailbox.counters.timing.begin(tick.length(), spin, launch.as_ref());
         let launch = launch.and_then(Result::ok).unwrap_or(Launch::OFF);
-        // As many as the engine may have out for others, and one for each session of its own.
-        let capacity = limits.pending_jobs.saturating_add(limits.sessions).min(1 << 16) as usize;
         let waker = Arc::clone(&mailbox);
-        let jobs = JobPool::start(job_threads, capacity, move || waker.loop_waker.wake()).map_err(BindError::Thread)?;
+        let wake = move || waker.loop_waker.wake();
+        let jobs = JobPool::start(job_threads, signs, limits, &wake).map_err(BindError::Thread)?;
         let handle = Handle::new(Arc::clone(&mailbox), flush_on_drop);
         let driver = Self {
             clock,
@@ -243,10 +243,7 @@ impl Driver {
         let found = self.exchange(now);
         let stop = self.advance_stop(now, found.stop);
 
-        while self.jobs.has_room() {
-            let Some(job) = self.engine.poll_job() else { break };
-            self.jobs.submit(job);
-        }
+        self.jobs.submit(std::iter::from_fn(|| self.engine.poll_job()));
         self.outbox.collect(&mut self.engine, departure!(self));
         self.outbox.send_due(departure!(self));
         match stop {

@@ -14,6 +14,7 @@ pub(crate) const LIMITS: Limits = Limits {
     sessions_per_prefix: 2,
     half_open: 3,
     pending_jobs: 2,
+    pending_signatures: 1,
     challenges_per_second: 30,
     handshakes_per_prefix: 8,
     prefixes: 16,

@@ -77,6 +77,8 @@ pub(crate) enum Error {
     Unreachable(String),
     /// No common mode.
     NoCommonMode { peer: String, offered: &'static str },
+    /// Our signer did not sign for a handshake with this peer.
+    SignerFailed(String),
     /// The other side is not the peer.
     NotThePeer(String),
     /// The endpoint cannot be made, in most cases because its address cannot be bound.
@@ -128,7 +130,8 @@ impl Error {
             | Self::KeyOpenToOthers { .. }
             | Self::KeyFormat(_)
             | Self::KeyCost(_)
-            | Self::KeyCannotSign => 4,
+            | Self::KeyCannotSign
+            | Self::SignerFailed(_) => 4,
             Self::PassphraseWrong { .. }
             | Self::SecretFile { .. }
             | Self::SecretMissing { .. }
@@ -228,6 +231,9 @@ impl Error {
             Self::NoCommonMode { .. } => "choose a mode the peer accepts with --mode, or ask its operator to accept \
                                           this one"
                 .into(),
+            Self::SignerFailed(_) => "check that the hardware token is plugged in and unlocked, and try again; mode A \
+                                      (--mode a) needs no signature"
+                .into(),
             Self::NotThePeer(_) => "if the peer lists whom it allows, ask its operator to add this identity's \
                                     fingerprint (`b4ae id`); otherwise something else sits at its address"
                 .into(),
@@ -301,6 +307,12 @@ impl fmt::Display for Error {
                 )
             }
             Self::NoCommonMode { peer, offered } => write!(f, "{peer} does not accept {offered}"),
+            Self::SignerFailed(peer) => {
+                write!(
+                    f,
+                    "the key's signer made no signature in time for the handshake with {peer}: it failed, or is too slow"
+                )
+            }
             Self::NotThePeer(peer) => write!(
                 f,
                 "the handshake with {peer} failed: it does not allow this identity, or what answered is not the peer"

@@ -132,6 +132,7 @@ pub(crate) async fn connect(
         ConnectError::Failed(CloseReason::NoCommonMode) => {
             Error::NoCommonMode { peer: place(uri), offered: mode.describe() }
         }
+        ConnectError::Failed(CloseReason::SignerFailed) => Error::SignerFailed(place(uri)),
         ConnectError::Failed(_) => Error::NotThePeer(place(uri)),
         error => Error::Io { doing: format!("connecting to {}", place(uri)), source: io::Error::other(error) },
     })

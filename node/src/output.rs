@@ -180,6 +180,7 @@ fn keyword(reason: CloseReason) -> &'static str {
         CloseReason::Unreachable => "unreachable",
         CloseReason::NoCommonMode => "no_common_mode",
         CloseReason::HandshakeFailed => "handshake_failed",
+        CloseReason::SignerFailed => "signer_failed",
         _ => "other",
     }
 }

@@ -12,6 +12,7 @@ const LIMITS: Limits = Limits {
     sessions_per_prefix: 32,
     half_open: 32,
     pending_jobs: 16,
+    pending_signatures: 4,
     challenges_per_second: 1000,
     handshakes_per_prefix: 5,
     prefixes: 64,

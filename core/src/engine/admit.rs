@@ -14,9 +14,9 @@ use crate::handshake::fragment::{self, Assembly};
 use crate::handshake::initiator::Puzzle;
 use crate::handshake::message::{self, HELLO_LEN, INIT_LEN, kind};
 use crate::handshake::responder::{Accepted, AwaitFinish, RespondRandomness, Responded};
-use crate::handshake::{Failed, Hello, Prologue};
+use crate::handshake::{Failed, Hello, NoReply, Prologue};
 use crate::identity::PeerId;
-use crate::job::{Errand, Job, Ticket, Work};
+use crate::job::{Errand, Job, Outstanding, Ticket, Work};
 use crate::memory;
 use crate::mode::Mode;
 use crate::random::Stream;
@@ -342,25 +342,28 @@ impl Engine {
         let init = assembly.take_message();
         let hello = init.as_ref().and_then(|init| Hello::parse(init.first_chunk::<HELLO_LEN>()?));
         let hello = hello.filter(|hello| hello.hash() == half.header.hello_hash && hello.cid() == half.header.cid);
-        let (Some(init), Some(hello)) = (init, hello) else {
+        let (path, cookie) = (half.path, half.header.cookie);
+        let mode = hello.as_ref().and_then(|hello| message::select(hello.offer(), cookie.accept));
+        let (Some(init), Some(hello), Some(mode)) = (init, hello, mode) else {
             self.metrics.drops.protocol += 1;
             self.drop_half_open(slot);
             return;
         };
-        if self.pending_jobs.count() >= self.config.limits.pending_jobs as usize {
+        let Some(pending) = self.budget(mode == Mode::B) else {
             // Not remembered as used: the initiator's next try may find room.
             self.metrics.drops.limited += 1;
             self.drop_half_open(slot);
             return;
-        }
-        let (path, cookie) = (half.path, half.header.cookie);
+        };
         if !self.replay.insert(&cookie, &mut self.random.public) {
             self.metrics.drops.replayed += 1;
             self.drop_half_open(slot);
             self.challenge(path, hello.cid(), hello.hash());
             return;
         }
-        half.stage = Stage::Responding;
+        if let Some(half) = self.half_open.get_mut(slot) {
+            half.stage = Stage::Responding;
+        }
         let randomness = RespondRandomness {
             e: self.random.secret.secret(),
             m: self.random.secret.secret(),
@@ -369,24 +372,35 @@ impl Engine {
         };
         let responder = self.identity.peer_id();
         let prologue = Box::new(Prologue { hello, cookie: cookie.to_bytes(), responder });
-        let accept = cookie.accept & self.accept_bits;
-        let work = Work::Respond { prologue, identity: self.identity.clone(), accept, init, randomness };
-        self.send_out(slot, generation, work);
+        let work = Work::Respond { prologue, identity: self.identity.clone(), mode, init, randomness };
+        self.send_out(slot, generation, work, pending);
+    }
+
+    /// A place in the budget of jobs for handshakes of others, unless that is used up. Those that wait for the signer
+    /// have one of their own: however slow it is, they take no place from those that need none.
+    fn budget(&self, signs: bool) -> Option<Outstanding> {
+        let limits = &self.config.limits;
+        let (out, most) = if signs {
+            (&self.pending_signatures, limits.pending_signatures)
+        } else {
+            (&self.pending_jobs, limits.pending_jobs)
+        };
+        (out.count() < most as usize).then(|| out.one_more())
     }
 
     /// Hands out a job for a handshake, which has until its deadline to come back: how slow a signer is, and how many
     /// jobs are before it, is no fault of the peer's.
-    fn send_out(&mut self, slot: u32, generation: u32, work: Work) {
+    fn send_out(&mut self, slot: u32, generation: u32, work: Work, pending: Outstanding) {
         let Some(half) = self.half_open.named(slot, generation) else { return };
-        let wanted = Some(half.errand.insert(Errand::default()).wanted());
-        let pending = Some(self.pending_jobs.one_more());
-        self.jobs.push_back(Job { ticket: Ticket::HalfOpen { slot, generation }, work, pending, wanted });
+        let wanted = half.errand.insert(Errand::default()).wanted();
+        let ticket = Ticket::HalfOpen { slot, generation };
+        self.jobs.push_back(Job { ticket, work, pending: Some(pending), wanted });
         let deadline = self.now + DEADLINE;
         self.rearm_half_open(slot, deadline);
     }
 
     /// The Response is made.
-    pub(crate) fn responded(&mut self, slot: u32, generation: u32, result: Result<Box<Responded>, Failed>) {
+    pub(crate) fn responded(&mut self, slot: u32, generation: u32, result: Result<Box<Responded>, NoReply>) {
         let Some(half) = self.half_open.named(slot, generation) else { return };
         half.errand = None;
         let Ok(responded) = result else {
@@ -472,15 +486,15 @@ impl Engine {
 
     fn accept_finish(&mut self, slot: u32, state: Arc<AwaitFinish>, finish: Vec<u8>) {
         let Some(generation) = self.half_open.generation(slot) else { return };
-        if self.pending_jobs.count() >= self.config.limits.pending_jobs as usize {
+        let Some(pending) = self.budget(false) else {
             self.metrics.drops.limited += 1;
             return;
-        }
+        };
         if let Some(HalfOpen { stage: Stage::Finish(awaiting), .. }) = self.half_open.get_mut(slot) {
             awaiting.accepting = true;
         }
         let work = Work::Accept { state, own: self.identity.peer_id(), finish, wall: self.wall };
-        self.send_out(slot, generation, work);
+        self.send_out(slot, generation, work, pending);
     }
 
     /// The Finish is verified: the session begins, and its first cell confirms it to the initiator.

@@ -31,15 +31,16 @@ impl Engine {
     /// The most bytes of heap that an engine with these limits holds.
     pub(crate) fn memory_bound(limits: &Limits, load: Load<'_>) -> MemoryBound {
         let sessions = limits.sessions as usize;
-        let (half_open, pending_jobs, prefixes, challenges, cookies) = match load.mode {
-            Some(_) => (
+        let (half_open, pending_jobs, pending_signatures, prefixes, challenges, cookies) = match load.mode {
+            Some(mode) => (
                 limits.half_open as usize,
                 limits.pending_jobs as usize,
+                if mode == Mode::B { limits.pending_signatures as usize } else { 0 },
                 limits.prefixes,
                 admit::max_challenges(limits),
                 limits.cookies,
             ),
-            None => (0, 0, 0, 0, UNUSED_COOKIES),
+            None => (0, 0, 0, 0, 0, UNUSED_COOKIES),
         };
         let mode = load.mode.unwrap_or(Mode::A);
         let (cells, due) = if load.traffic.is_protected() { (0, 0) } else { (2 * sessions, transmit::max_due(limits)) };
@@ -51,7 +52,9 @@ impl Engine {
         let due = memory::vec::<(u32, u32, Instant)>(due);
         let timed = |len| memory::tree::<(Instant, Timer), ()>(len);
         let outgoing = |len| memory::tree::<Outgoing, ()>(len);
-        let jobs = |len| memory::vec::<Job>(len);
+        // One queue for all: room for twice as many of each kind is room for what it doubles to.
+        let jobs = |len: usize| (2 * len).max(4) as u64 * size_of::<Job>() as u64;
+        let computing = Job::bound_respond(Mode::A).max(Job::bound_accept(mode));
 
         let half_table = Slab::<HalfOpen>::bound(u32::try_from(half_open).unwrap_or(u32::MAX));
         let by_cookie = memory::tree::<[u8; 32], u32>(half_open);
@@ -81,7 +84,9 @@ impl Engine {
                 + timed(half_open)
                 + outgoing(half_open)
                 + each(half_open, HalfOpen::bound(mode)),
-            jobs: each(pending_jobs, Job::bound_others(mode)) + jobs(pending_jobs),
+            jobs: each(pending_jobs, computing)
+                + each(pending_signatures, Job::bound_respond(Mode::B))
+                + jobs(pending_jobs + pending_signatures),
             prefixes: Limiter::bound(prefixes),
             cookies: Replay::bound(cookies),
             challenges: memory::vec::<Pending>(challenges),

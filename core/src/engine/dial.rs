@@ -11,9 +11,9 @@ use crate::handshake::cookie::Cookie;
 use crate::handshake::fragment::{self, Assembly};
 use crate::handshake::initiator::{AwaitResponse, Confirmed, FinishKeys, InitRandomness, Puzzle};
 use crate::handshake::message::{self, INIT_LEN, kind};
-use crate::handshake::{Failed, Hello, Prologue};
+use crate::handshake::{Hello, NoReply, Prologue};
 use crate::identity::PeerId;
-use crate::job::{Job, Ticket, Work};
+use crate::job::{Errand, Job, Ticket, Work};
 use crate::memory;
 use crate::mode::{Mode, ModePolicy};
 use crate::random::Stream;
@@ -58,7 +58,12 @@ pub(crate) struct Dial {
     answers: u8,
     /// A Challenge said that no mode offered is accepted. Whoever knows the fingerprint can say so.
     refused: bool,
+    /// What answered could not prove to be the peer.
     failed: bool,
+    /// Our signer did not sign, when it was last asked.
+    unsigned: bool,
+    /// While a job is out for it.
+    errand: Option<Errand>,
 }
 
 enum Stage {
@@ -72,6 +77,8 @@ enum Stage {
 struct Init {
     state: Arc<AwaitResponse>,
     challenge: Challenge,
+    /// Of the Response.
+    mode: Mode,
     solution: u64,
     tag: [u8; 8],
     response_key: Secret<32>,
@@ -103,6 +110,17 @@ impl Dial {
         Ticket::Session(id)
     }
 
+    /// The mode of a session that begins with this Challenge.
+    fn mode(&self, challenge: &Challenge) -> Option<Mode> {
+        message::select(self.offer.iter(), challenge.cookie.accept)
+    }
+
+    /// Makes a job: there is never more than one a handshake.
+    fn job(&mut self, id: SessionId, work: Work) -> Job {
+        let wanted = self.errand.insert(Errand::default()).wanted();
+        Job { ticket: Self::ticket(id), work, pending: None, wanted }
+    }
+
     fn has_used(&self, cookie: &Cookie) -> bool {
         self.used.iter().flatten().any(|used| used == cookie)
     }
@@ -131,7 +149,10 @@ impl Dial {
 
     /// Why the handshake came to nothing.
     fn verdict(&self) -> CloseReason {
-        match self.stage {
+        match &self.stage {
+            _ if self.unsigned => CloseReason::SignerFailed,
+            // It was asked, or waits behind others who have asked, and time ran out.
+            Stage::Init(init) if init.verifying && init.mode == Mode::B => CloseReason::SignerFailed,
             _ if self.failed => CloseReason::HandshakeFailed,
             Stage::Hello if self.refused => CloseReason::NoCommonMode,
             _ => CloseReason::Unreachable,
@@ -241,6 +262,8 @@ impl Engine {
             answers: 0,
             refused: false,
             failed: false,
+            unsigned: false,
+            errand: None,
         };
         dial.backoff(self.now, &mut self.random.public);
         dial
@@ -268,7 +291,7 @@ impl Engine {
             }
             Stage::Init(init) if !init.verifying => {
                 if let Some((header, chunk)) = sealed::read_fragment(&init.response_key, datagram) {
-                    if let Some(response) = init.take_fragment(dial.offer, &header, chunk) {
+                    if let Some(response) = init.take_fragment(&header, chunk) {
                         self.verify_response(id, response);
                     }
                     return;
@@ -280,7 +303,7 @@ impl Engine {
             self.metrics.drops.unauthentic += 1;
             return;
         };
-        if message::select(dial.offer.iter(), challenge.cookie.accept).is_none() {
+        if dial.mode(&challenge).is_none() {
             // Believed if the peer does not say otherwise.
             dial.refused = true;
         } else if dial.has_used(&challenge.cookie) {
@@ -306,12 +329,8 @@ impl Engine {
         dial.refused = false;
         dial.stage = Stage::Preparing(challenge, retry);
         dial.to_send = 0;
-        self.jobs.push_back(Job {
-            ticket: Dial::ticket(id),
-            work: Work::Init { prologue, puzzle, randomness },
-            pending: None,
-            wanted: None,
-        });
+        let job = dial.job(id, Work::Init { prologue, puzzle, randomness });
+        self.jobs.push_back(job);
     }
 
     /// The keys are made: sends the Init.
@@ -321,10 +340,21 @@ impl Engine {
             return;
         };
         let Stage::Preparing(challenge, retry) = core::mem::replace(&mut dial.stage, Stage::Hello) else { return };
+        dial.errand = None;
+        let Some(mode) = dial.mode(&challenge) else { return };
         let response_key = super::admit::response_key(&challenge.tag);
         let tag = fragment::tag_of(&*state.init);
-        let init = Init { state, challenge, solution, tag, response_key, response: None, verifying: false, tries: 1 };
-        dial.stage = Stage::Init(init);
+        dial.stage = Stage::Init(Init {
+            state,
+            challenge,
+            mode,
+            solution,
+            tag,
+            response_key,
+            response: None,
+            verifying: false,
+            tries: 1,
+        });
         dial.to_send = fragment::all(fragment::count(INIT_LEN, knock::CHUNK));
         dial.retry = retry;
         self.rearm_dial(id, now);
@@ -349,31 +379,34 @@ impl Engine {
         };
         let Stage::Init(init) = &mut dial.stage else { return };
         init.verifying = true;
-        let work = Work::Finish {
-            state: Arc::clone(&init.state),
-            identity,
-            peer: dial.peer,
-            offer: dial.offer,
-            response,
-            wall,
-            randomness,
-        };
-        self.jobs.push_back(Job { ticket: Dial::ticket(id), work, pending: None, wanted: None });
+        let (state, mode, peer) = (Arc::clone(&init.state), init.mode, dial.peer);
+        let job = dial.job(id, Work::Finish { state, identity, peer, mode, response, wall, randomness });
+        self.jobs.push_back(job);
     }
 
     /// The Response is verified: the session's cells begin, and the Finish is sent until one of the peer's confirms.
-    pub(crate) fn dial_confirmed(&mut self, id: SessionId, result: Result<Box<Confirmed>, Failed>) {
+    pub(crate) fn dial_confirmed(&mut self, id: SessionId, result: Result<Box<Confirmed>, NoReply>) {
         let now = self.now;
         let Some(dial) = self.sessions.named(id.slot, id.generation).and_then(|entry| entry.dial.as_deref_mut()) else {
             return;
         };
         let Stage::Init(init) = &mut dial.stage else { return };
         init.verifying = false;
-        let Ok(confirmed) = result else {
+        dial.errand = None;
+        let confirmed = match result {
+            Ok(confirmed) => confirmed,
             // Perhaps not the peer's. The peer's own may still come.
-            dial.failed = true;
-            return;
+            Err(NoReply::Failed) => {
+                dial.failed = true;
+                return;
+            }
+            // A token may be back by the next try.
+            Err(NoReply::Unsigned) => {
+                dial.unsigned = true;
+                return;
+            }
         };
+        dial.unsigned = false;
         let Confirmed { finish, fragments, cid, secrets } = *confirmed;
         let tag = fragment::tag_of(&finish);
         dial.to_send = fragment::all(fragment::count(finish.len(), sealed::CHUNK));
@@ -444,14 +477,13 @@ impl Engine {
 
 impl Init {
     /// Puts a Response fragment in its place. The Response, once it is whole.
-    fn take_fragment(&mut self, offer: ModePolicy, header: &FragmentHeader, chunk: &[u8]) -> Option<Vec<u8>> {
+    fn take_fragment(&mut self, header: &FragmentHeader, chunk: &[u8]) -> Option<Vec<u8>> {
         if header.kind != kind::RESPONSE {
             return None;
         }
         let len = usize::from(header.len);
         if !self.response.as_ref().is_some_and(|response| response.is(header.tag, len)) {
-            let longest = offer.iter().map(message::response_len).max().unwrap_or(0);
-            self.response = Assembly::new(header.tag, len, sealed::CHUNK, longest);
+            self.response = Assembly::new(header.tag, len, sealed::CHUNK, message::response_len(self.mode));
         }
         let response = self.response.as_mut()?;
         response.add(header.index, chunk);

@@ -87,7 +87,7 @@ fn simulate(initiator: &PublicKeys, responder: &PublicKeys, random: &mut Stream)
 fn judge(evidence: &Evidence, initiator: &Identity, responder: &Identity) -> bool {
     let state = AwaitResponse::new(&evidence.prologue, &evidence.initiator);
     let response = evidence.response.clone();
-    let confirmed = state.confirm(initiator, responder.peer_id(), ModePolicy::A, response, WALL, &[0; 32]);
+    let confirmed = state.confirm(initiator, responder.peer_id(), Mode::A, response, WALL, &[0; 32]);
     let accepted = evidence.responder.accept(responder.peer_id(), evidence.finish.clone(), WALL);
     let (Ok(confirmed), Ok(accepted)) = (confirmed, accepted) else { return false };
     let label = b"what they talked about";

@@ -6,13 +6,13 @@ use alloc::vec::Vec;
 
 use super::message::{self, HELLO_LEN, IDENTITY_LEN, INIT_LEN, Role};
 use super::transcript::{SessionSecrets, Transcript};
-use super::{Failed, Prologue};
+use super::{Failed, NoReply, Prologue};
 use crate::crypto::aead::TAG_LEN;
 use crate::crypto::ml_kem::{self, CT_LEN, DecapsulationKey, EK_LEN};
 use crate::crypto::{hash, x25519};
 use crate::identity::{Identity, PeerId};
 use crate::memory;
-use crate::mode::{Mode, ModePolicy};
+use crate::mode::Mode;
 use crate::secret::Secret;
 use crate::time::UnixTime;
 
@@ -87,17 +87,17 @@ impl AwaitResponse {
         (shared + INIT_LEN + 3168) as u64 + memory::keys(8)
     }
 
-    /// Reads the Response and writes the Finish. Leaves the state as it was: what arrives may be an attacker's, and
-    /// the peer's own Response may still follow.
+    /// Reads the Response, which is in `mode`, and writes the Finish. Leaves the state as it was: what arrives may be
+    /// an attacker's, and the peer's own Response may still follow.
     pub(crate) fn confirm(
         &self,
         identity: &Identity,
         peer: PeerId,
-        offer: ModePolicy,
+        mode: Mode,
         mut response: Vec<u8>,
         wall: UnixTime,
         randomness: &[u8; 32],
-    ) -> Result<Confirmed, Failed> {
+    ) -> Result<Confirmed, NoReply> {
         let mut transcript = self.transcript.duplicate();
         let (e, rest) = response.split_first_chunk_mut::<32>().ok_or(Failed)?;
         let (ct, rest) = rest.split_at_mut_checked(CT_LEN + TAG_LEN).ok_or(Failed)?;
@@ -110,14 +110,13 @@ impl AwaitResponse {
         transcript.mix_key(&shared);
         let keys = message::read_identity(transcript.decrypt_and_hash(block)?, wall)?;
         if PeerId::of(&keys) != peer {
-            return Err(Failed);
+            return Err(NoReply::Failed);
         }
         transcript.mix_key(&x25519::shared_secret(&self.e, &keys.x25519).ok_or(Failed)?);
         let h = *transcript.h();
         let answer = transcript.decrypt_and_hash(answer)?;
-        let mode = answer.first().and_then(|&byte| Mode::from_byte(byte)).ok_or(Failed)?;
-        if !offer.contains(mode) || answer.len() != message::answer_len(mode) {
-            return Err(Failed);
+        if answer.first() != Some(&mode.to_byte()) || answer.len() != message::answer_len(mode) {
+            return Err(NoReply::Failed);
         }
         let cid = *answer[1..].first_chunk().ok_or(Failed)?;
         if mode == Mode::B {
@@ -166,7 +165,7 @@ mod tests {
     use super::*;
     use crate::handshake::Hello;
     use crate::handshake::responder::{RespondRandomness, Responded};
-    use crate::{SecretIdentity, Seed};
+    use crate::{ModePolicy, SecretIdentity, Seed};
 
     #[test]
     fn a_puzzle_takes_its_own_solution_and_hardly_another() {
@@ -181,9 +180,9 @@ mod tests {
         assert!(puzzle(1, 0).verify(0));
     }
 
-    /// A responder that answers in a mode of its own liking, to an initiator that offers one.
+    /// A responder that answers in a mode of its own liking, to an initiator that offers both.
     #[test]
-    fn a_mode_that_was_not_offered_is_refused() {
+    fn another_mode_than_was_agreed_is_refused() {
         let [alice, bob] = [1, 2].map(|n| Identity::from_secret(&SecretIdentity::generate(&Seed::new([n; 32]))));
         let hello = Hello::new(ModePolicy::B_THEN_A, &[3; 32], &[4; 8]);
         let prologue = Prologue { hello, cookie: [5; 24], responder: bob.peer_id() };
@@ -192,13 +191,12 @@ mod tests {
         for (mode, other) in [(Mode::A, Mode::B), (Mode::B, Mode::A)] {
             let [e, m, signature] = [8, 9, 10].map(|n| Secret::new([n; 32]));
             let randomness = RespondRandomness { e, m, signature, cid: [11; 8] };
-            let accept = message::accept_bits(ModePolicy::only(mode));
-            let Ok(responded) = Responded::new(&prologue, &bob, accept, &state.init[..], &randomness) else {
+            let Ok(responded) = Responded::new(&prologue, &bob, mode, &state.init[..], &randomness) else {
                 panic!("a Response in {mode:?}")
             };
-            let confirm = |offer| {
+            let confirm = |mode| {
                 let response = responded.response.clone();
-                state.confirm(&alice, bob.peer_id(), ModePolicy::only(offer), response, UnixTime(0), &[12; 32])
+                state.confirm(&alice, bob.peer_id(), mode, response, UnixTime(0), &[12; 32])
             };
             assert!(confirm(mode).is_ok() && confirm(other).is_err(), "{mode:?}");
         }

@@ -2,10 +2,10 @@
 
 use crate::crypto::ml_kem::{CT_LEN, EK_LEN};
 use crate::crypto::{aead::TAG_LEN, hash, ml_dsa};
-use crate::handshake::Failed;
 use crate::handshake::cookie::COOKIE_LEN;
+use crate::handshake::{Failed, NoReply};
 use crate::identity::{Identity, PeerId, PublicKeys};
-use crate::job::{ML_DSA_PUBLIC_KEY_LEN, ML_DSA_SIGNATURE_LEN};
+use crate::job::{ML_DSA_PUBLIC_KEY_LEN, ML_DSA_SIGNATURE_LEN, SignError};
 use crate::mode::{Mode, ModePolicy};
 use crate::time::UnixTime;
 
@@ -174,13 +174,13 @@ pub(crate) fn prove(
     h: &[u8; 64],
     randomness: &[u8; 32],
     out: &mut [u8],
-) -> Result<(), Failed> {
-    let signer = identity.0.signer.as_ref().ok_or(Failed)?;
+) -> Result<(), NoReply> {
+    let signer = identity.0.signer.as_ref().ok_or(NoReply::Unsigned)?;
     let (key, rest) = out.split_first_chunk_mut::<ML_DSA_PUBLIC_KEY_LEN>().ok_or(Failed)?;
     let signature = rest.first_chunk_mut::<ML_DSA_SIGNATURE_LEN>().ok_or(Failed)?;
     *key = *signer.public_key();
     let message = signed(role.label(), h, identity.peer_id(), other);
-    signer.sign(&message, randomness, signature).map_err(|_| Failed)
+    signer.sign(&message, randomness, signature).map_err(|SignError| NoReply::Unsigned)
 }
 
 /// Checks `V ‖ signature` against the peer's identity and the transcript so far.

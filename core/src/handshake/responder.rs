@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 use super::initiator::{FinishKeys, begin};
 use super::message::{self, HELLO_LEN, IDENTITY_LEN, INIT_LEN, Role};
 use super::transcript::{SessionSecrets, Transcript};
-use super::{Failed, Prologue};
+use super::{Failed, NoReply, Prologue};
 use crate::crypto::aead::TAG_LEN;
 use crate::crypto::ml_kem::{self, CT_LEN, EK_LEN};
 use crate::crypto::x25519;
@@ -41,18 +41,17 @@ pub(crate) struct AwaitFinish {
 }
 
 impl Responded {
-    /// Reads the Init and writes the Response in the first mode offered that `accept` contains.
+    /// Reads the Init and writes the Response in `mode`.
     pub(crate) fn new(
         prologue: &Prologue,
         identity: &Identity,
-        accept: u8,
+        mode: Mode,
         init: &[u8],
         randomness: &RespondRandomness,
-    ) -> Result<Self, Failed> {
+    ) -> Result<Self, NoReply> {
         let init: &[u8; INIT_LEN] = init.try_into().map_err(|_| Failed)?;
         let peer_e = init[HELLO_LEN..].first_chunk::<32>().ok_or(Failed)?;
         let ek = init[HELLO_LEN + 32..].first_chunk::<EK_LEN>().ok_or(Failed)?;
-        let mode = message::select(prologue.hello.offer(), accept).ok_or(Failed)?;
 
         let mut transcript = begin(prologue, peer_e, ek);
         let mut response = vec![0; message::response_len(mode)];

@@ -2,7 +2,7 @@
 
 use b4ae_core::{Limits, MemoryBound};
 
-use crate::filled::{challenges, full, half_open, jobs, prefixes};
+use crate::filled::{challenges, full, half_open, prefixes, signatures, verifications};
 use crate::freed;
 use crate::pair::server;
 
@@ -23,7 +23,7 @@ pub(crate) struct Field {
     pub(crate) each_session: bool,
 }
 
-pub(crate) const FIELDS: [Field; 13] = [
+pub(crate) const FIELDS: [Field; 14] = [
     Field {
         name: "sessions",
         get: |limits| limits.sessions as usize,
@@ -56,8 +56,17 @@ pub(crate) const FIELDS: [Field; 13] = [
         get: |limits| limits.pending_jobs as usize,
         set: |limits, n| limits.pending_jobs = n,
         settings: [4, 16],
-        fill: jobs,
+        fill: verifications,
         part: Some((|bound| bound.jobs, [64, 128])),
+        each_session: false,
+    },
+    Field {
+        name: "pending_signatures",
+        get: |limits| limits.pending_signatures as usize,
+        set: |limits, n| limits.pending_signatures = n,
+        settings: [4, 16],
+        fill: signatures,
+        part: Some((|bound| bound.jobs, [16, 32])),
         each_session: false,
     },
     Field {

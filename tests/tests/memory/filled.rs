@@ -105,18 +105,38 @@ pub(crate) fn half_open(limits: Limits) -> f64 {
     freed(pair.server)
 }
 
-/// As many jobs for handshakes of others as there may be, in mode B, when they have been run and not been taken back.
-pub(crate) fn jobs(limits: Limits) -> f64 {
+/// As many jobs for handshakes of others as there may be that do not sign: each has the whole Finish of one in mode B.
+pub(crate) fn verifications(limits: Limits) -> f64 {
     let more = 4 * limits.pending_jobs;
-    let limits = Limits { half_open: more, ..limits };
-    let mut pair = Pair::new(Limits { sessions: more, ..BASE }, limits);
-    pair.dial_all(more as usize, ModePolicy::B);
-    let inits = pair.inits();
-    pair.server_hears(inits);
+    let mut pair = begun(more, Limits { half_open: more, pending_signatures: more, ..limits });
+    pair.server.run_inline(pair.now);
+    let responses = pair.server_says();
+    pair.client_hears(responses);
+    pair.client.run_inline(pair.now);
+    let finishes = pair.client_says();
+    pair.server_hears(finishes);
     let jobs: Vec<_> = std::iter::from_fn(|| pair.server.poll_job()).collect();
     assert_eq!(jobs.len(), limits.pending_jobs as usize, "no more jobs than may be are handed out");
+    freed(jobs)
+}
+
+/// As many jobs for handshakes of others as there may be that sign, when they have been run and not been taken back.
+pub(crate) fn signatures(limits: Limits) -> f64 {
+    let more = 4 * limits.pending_signatures;
+    let mut pair = begun(more, Limits { half_open: more, ..limits });
+    let jobs: Vec<_> = std::iter::from_fn(|| pair.server.poll_job()).collect();
+    assert_eq!(jobs.len(), limits.pending_signatures as usize, "no more jobs than may be are handed out");
     let done: Vec<_> = jobs.into_iter().map(Job::run).collect();
     freed(done)
+}
+
+/// So many clients whose Init in mode B the server has.
+fn begun(clients: u32, limits: Limits) -> Pair {
+    let mut pair = Pair::new(Limits { sessions: clients, ..BASE }, limits);
+    pair.dial_all(clients as usize, ModePolicy::B);
+    let inits = pair.inits();
+    pair.server_hears(inits);
+    pair
 }
 
 /// A server before which as many Hellos wait as may.
@@ -148,7 +168,7 @@ pub(crate) fn prefixes(limits: Limits) -> f64 {
 /// A client all of whose sessions are being dialled in mode B, with a whole Response of each to be verified.
 pub(crate) fn dials(limits: Limits) -> f64 {
     let n = limits.sessions;
-    let mut pair = Pair::new(limits, Limits { half_open: n, pending_jobs: n, ..BASE });
+    let mut pair = Pair::new(limits, Limits { half_open: n, pending_signatures: n, ..BASE });
     pair.dial_all(n as usize, ModePolicy::B);
     let inits = pair.inits();
     pair.server_hears(inits);

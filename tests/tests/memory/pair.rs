@@ -20,6 +20,7 @@ pub(crate) const BASE: Limits = Limits {
     sessions_per_prefix: 1 << 16,
     half_open: 8,
     pending_jobs: 8,
+    pending_signatures: 8,
     challenges_per_second: 1 << 16,
     handshakes_per_prefix: 1 << 16,
     prefixes: 16,

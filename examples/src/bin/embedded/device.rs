@@ -24,6 +24,7 @@ const LIMITS: Limits = Limits {
     sessions_per_prefix: 1,
     half_open: 1,
     pending_jobs: 1,
+    pending_signatures: 1,
     challenges_per_second: 10,
     handshakes_per_prefix: 1,
     prefixes: 16,
