@@ -130,8 +130,7 @@ impl Error {
             | Self::KeyOpenToOthers { .. }
             | Self::KeyFormat(_)
             | Self::KeyCost(_)
-            | Self::KeyCannotSign
-            | Self::SignerFailed(_) => 4,
+            | Self::KeyCannotSign => 4,
             Self::PassphraseWrong { .. }
             | Self::SecretFile { .. }
             | Self::SecretMissing { .. }
@@ -145,7 +144,7 @@ impl Error {
                 | HsmError::PinLocked { .. }
                 | HsmError::PinExpired { .. },
             ) => 5,
-            Self::Token(_) | Self::TokenUnfit(_) | Self::OtherKey { .. } => 14,
+            Self::Token(_) | Self::TokenUnfit(_) | Self::OtherKey { .. } | Self::SignerFailed(_) => 14,
             Self::Unreachable(_) | Self::Resolve { .. } => 6,
             Self::NoCommonMode { .. } => 7,
             Self::NotThePeer(_) => 8,
