@@ -7,7 +7,6 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use b4ae_core::{Mode, ModePolicy, PROVIDER, PeerId};
-use b4ae_hsm::Pkcs11Uri;
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 
 use crate::error::EXIT_CODES;
@@ -99,7 +98,7 @@ pub(crate) struct Keygen {
         help = "Have the ML-DSA-87 key in this token (RFC 7512: pkcs11:token=LABEL;object=LABEL): the one that matches, or \
                 else a new one. The X25519 key is in the key file, as ever"
     )]
-    pub(crate) hsm: Option<Pkcs11Uri>,
+    pub(crate) hsm: Option<String>,
     #[command(flatten)]
     pub(crate) token: TokenArgs,
 }

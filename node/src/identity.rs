@@ -42,6 +42,7 @@ pub(crate) fn load(args: &KeyArgs, token: &TokenArgs, mode: ModeArg) -> Result<L
         // Mode A is to work where the token is not there.
         MlDsa::Token { uri, public_key } if mode != ModeArg::A => {
             let uri = uri.parse().map_err(|_| Error::KeyFormat(path.clone()))?;
+            let uri = token::with_module(uri, token)?;
             let signer = Arc::new(token::signer(&uri, token)?);
             if signer.public_key().as_slice() != public_key {
                 return Err(Error::OtherKey { key: path, uri: uri.to_string() });

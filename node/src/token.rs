@@ -4,7 +4,10 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use b4ae_hsm::{HsmError, Pin, Pkcs11Signer, Pkcs11Uri, SignerOptions, SignerState, Token, TokenInfo, list_tokens};
+use b4ae_hsm::{
+    HsmError, Pin, Pkcs11Signer, Pkcs11Uri, SignerOptions, SignerState, Token, TokenInfo, UriError, list_tokens,
+};
+use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::cli::hsm::TokenArgs;
@@ -15,34 +18,42 @@ use crate::printer::Outlet;
 
 /// How often a signer is looked at. Looking costs nothing: the token is not asked.
 const LOOK: Duration = Duration::from_secs(1);
+/// How often a token that is lost is asked whether it is back, and one that is there whether it still is: in numbers of
+/// looks.
+const ASK: (u32, u32) = (3, 60);
+
+/// The URI that `text` is, with the module of `args` where it names none. No error repeats the text: there may be a PIN
+/// in it that does not belong there.
+pub(crate) fn uri(text: &str, args: &TokenArgs) -> Result<Pkcs11Uri, Error> {
+    let uri: Pkcs11Uri = text.parse().map_err(|error: UriError| Error::Usage(error.to_string()))?;
+    with_module(uri, args)
+}
 
 /// `uri`, with the module of `args` where it names none.
-pub(crate) fn with_module(uri: &Pkcs11Uri, args: &TokenArgs) -> Result<Pkcs11Uri, Error> {
+pub(crate) fn with_module(uri: Pkcs11Uri, args: &TokenArgs) -> Result<Pkcs11Uri, Error> {
     match (&args.module, uri.module_path()) {
         (Some(module), None) => {
-            uri.clone().with_module_path(module).map_err(|error| Error::Usage(format!("--module: {error}")))
+            uri.with_module_path(module).map_err(|error| Error::Usage(format!("--module: {error}")))
         }
-        _ => Ok(uri.clone()),
+        _ => Ok(uri),
     }
 }
 
-/// The signer of the key that `uri` names.
+/// The signer of the key that `uri` names, which has its module.
 pub(crate) fn signer(uri: &Pkcs11Uri, args: &TokenArgs) -> Result<Pkcs11Signer, Error> {
     signer_with(uri, args, SignerOptions::default())
 }
 
 /// The same, with options.
 pub(crate) fn signer_with(uri: &Pkcs11Uri, args: &TokenArgs, options: SignerOptions) -> Result<Pkcs11Signer, Error> {
-    let uri = with_module(uri, args)?;
-    let pin = pin(&uri, args)?.ok_or(HsmError::PinMissing).map_err(Error::Token)?;
-    Pkcs11Signer::open_with(&uri, pin, options).map_err(Error::Token)
+    let pin = pin(uri, args)?.ok_or(HsmError::PinMissing).map_err(Error::Token)?;
+    Pkcs11Signer::open_with(uri, pin, options).map_err(Error::Token)
 }
 
 /// The token that `uri` names, with its owner logged in.
 pub(crate) fn open(uri: &Pkcs11Uri, args: &TokenArgs) -> Result<Token, Error> {
-    let uri = with_module(uri, args)?;
-    let pin = pin(&uri, args)?;
-    Token::open(&uri, pin).map_err(Error::Token)
+    let pin = pin(uri, args)?;
+    Token::open(uri, pin).map_err(Error::Token)
 }
 
 /// The PIN for `uri`, if it was given.
@@ -71,13 +82,22 @@ fn source<'a>(uri: &'a Pkcs11Uri, args: &'a TokenArgs) -> Source<'a> {
 }
 
 /// Tells when a signer's token is lost and when it is back, on standard error and, as JSON, to `outlet` if there is one.
-/// Goes on until it is dropped.
+/// Has it sign now and then, so that its operator hears of it before a peer does. Goes on until it is dropped.
 pub(crate) async fn watch(signer: Arc<Pkcs11Signer>, outlet: Option<Outlet>) {
     let mut looks = interval(LOOK);
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut lost = false;
+    let mut since_asked = 0;
+    let mut asked = None;
     loop {
         looks.tick().await;
+        since_asked += 1;
+        // One at a time, on a thread of its own: a token that hangs has that one.
+        if since_asked >= if lost { ASK.0 } else { ASK.1 } && asked.as_ref().is_none_or(JoinHandle::is_finished) {
+            let signer = Arc::clone(&signer);
+            asked = Some(spawn_blocking(move || _ = signer.check()));
+            since_asked = 0;
+        }
         let trouble = match signer.status().state {
             SignerState::Ready => None,
             SignerState::Lost { error, .. } => Some(error.to_string()),

@@ -2,7 +2,6 @@
 
 use std::path::PathBuf;
 
-use b4ae_hsm::Pkcs11Uri;
 use clap::{Args, Subcommand};
 
 /// How to reach the token that an identity's ML-DSA-87 key is in.
@@ -62,7 +61,7 @@ pub(crate) enum HsmCommand {
 pub(crate) struct List {
     /// Which tokens; where only one matches, its keys are listed too
     #[arg(value_name = "URI", default_value = "pkcs11:")]
-    pub(crate) uri: Pkcs11Uri,
+    pub(crate) uri: String,
     #[command(flatten)]
     pub(crate) token: TokenArgs,
     /// Print one JSON object
@@ -75,7 +74,7 @@ pub(crate) struct List {
 pub(crate) struct Generate {
     /// The token, and the new key's label (object=) and, if it is to have one of your choice, id
     #[arg(value_name = "URI")]
-    pub(crate) uri: Pkcs11Uri,
+    pub(crate) uri: String,
     #[command(flatten)]
     pub(crate) token: TokenArgs,
 }
@@ -88,7 +87,7 @@ and the signatures are checked outside the token.")]
 pub(crate) struct Test {
     /// The token, and the key if there is one
     #[arg(value_name = "URI")]
-    pub(crate) uri: Pkcs11Uri,
+    pub(crate) uri: String,
     #[command(flatten)]
     pub(crate) token: TokenArgs,
     /// Print one JSON object
@@ -101,7 +100,7 @@ pub(crate) struct Test {
 pub(crate) struct Bench {
     /// The key
     #[arg(value_name = "URI")]
-    pub(crate) uri: Pkcs11Uri,
+    pub(crate) uri: String,
     #[command(flatten)]
     pub(crate) token: TokenArgs,
     /// How long to sign with each number of sessions
@@ -123,7 +122,7 @@ wait until the overlap is over.")]
 pub(crate) struct Destroy {
     /// The key, by its id; `b4ae hsm list` shows it
     #[arg(value_name = "URI")]
-    pub(crate) uri: Pkcs11Uri,
+    pub(crate) uri: String,
     #[command(flatten)]
     pub(crate) token: TokenArgs,
     /// Do not ask

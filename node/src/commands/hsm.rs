@@ -18,8 +18,8 @@ pub(crate) fn run(args: &Hsm) -> Result<(), Error> {
     match &args.command {
         HsmCommand::List(args) => list(args),
         HsmCommand::Generate(args) => {
-            let token = token::open(&args.uri, &args.token)?;
-            let key = generate(&token, &args.uri)?;
+            let uri = token::uri(&args.uri, &args.token)?;
+            let key = generate(&token::open(&uri, &args.token)?, &uri)?;
             output::line(&key.uri().to_string())
         }
         HsmCommand::Test(args) => test(args),
@@ -43,7 +43,7 @@ pub(crate) fn generate(token: &Token, uri: &Pkcs11Uri) -> Result<KeyInfo, Error>
 
 /// The tokens that match, and the keys of the one if there is but one and its PIN is at hand.
 fn list(args: &List) -> Result<(), Error> {
-    let uri = token::with_module(&args.uri, &args.token)?;
+    let uri = token::uri(&args.uri, &args.token)?;
     let tokens = list_tokens(&uri).map_err(Error::Token)?;
     let keys = match tokens.as_slice() {
         [] => return Err(Error::Token(HsmError::NoToken { uri: uri.to_string() })),
@@ -65,11 +65,12 @@ fn list(args: &List) -> Result<(), Error> {
 
 /// Whether a token can sign for an identity. What it can do is printed even where it cannot.
 fn test(args: &Test) -> Result<(), Error> {
-    let token = token::open(&args.uri, &args.token)?;
+    let uri = token::uri(&args.uri, &args.token)?;
+    let token = token::open(&uri, &args.token)?;
     let can = token.capabilities().map_err(Error::Token)?;
-    let names_key = args.uri.object().is_some() || args.uri.id().is_some();
+    let names_key = uri.object().is_some() || uri.id().is_some();
     // As `serve` would open it: found, of the right kind, and able to sign what verifies.
-    let key = if names_key { Some(one(&token, &args.uri)) } else { None };
+    let key = if names_key { Some(one(&token, &uri)) } else { None };
     let shown = key.as_ref().and_then(|key| key.as_ref().ok());
     output::line(&report::test(token.info(), &can, shown, args.json))?;
     if let Some(key) = key {
@@ -103,11 +104,12 @@ fn one(token: &Token, uri: &Pkcs11Uri) -> Result<KeyInfo, Error> {
 
 /// Destroys one key, having asked.
 fn destroy(args: &Destroy) -> Result<(), Error> {
-    let Some(id) = args.uri.id() else {
+    let uri = token::uri(&args.uri, &args.token)?;
+    let Some(id) = uri.id() else {
         return Err(Error::Usage("name the key by its id (id=%01%02… in the URI): `b4ae hsm list` shows it".into()));
     };
-    let token = token::open(&args.uri, &args.token)?;
-    let key = one(&token, &args.uri)?;
+    let token = token::open(&uri, &args.token)?;
+    let key = one(&token, &uri)?;
     if !args.yes {
         ask(&key)?;
     }

@@ -3,7 +3,6 @@
 use std::path::Path;
 
 use b4ae_core::Signer as _;
-use b4ae_hsm::Pkcs11Uri;
 
 use crate::cli::Keygen;
 use crate::commands::hsm;
@@ -43,14 +42,15 @@ fn tell(path: &Path, sealed: bool, token: bool) {
 }
 
 /// The one key that `uri` names, or a new one if there is none.
-fn in_token(uri: &Pkcs11Uri, args: &Keygen) -> Result<MlDsa, Error> {
-    let token = token::open(uri, &args.token)?;
-    let key = match hsm::find(&token, uri)? {
+fn in_token(uri: &str, args: &Keygen) -> Result<MlDsa, Error> {
+    let uri = token::uri(uri, &args.token)?;
+    let token = token::open(&uri, &args.token)?;
+    let key = match hsm::find(&token, &uri)? {
         Some(key) => {
             note(format_args!("using the key {} that is in the token already", printable(key.label.as_bytes())));
             key
         }
-        None => hsm::generate(&token, uri)?,
+        None => hsm::generate(&token, &uri)?,
     };
     drop(token);
     // As `serve` and `send` will: a key that does not sign makes no identity.

@@ -4,9 +4,12 @@
 
 mod demo;
 mod errors;
+mod faults;
+mod hsm;
 mod impaired;
 mod keys;
 mod leaving;
 mod messages;
 mod output;
 mod run;
+mod token;

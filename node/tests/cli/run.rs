@@ -98,15 +98,12 @@ impl Home {
 
     /// The same, with traffic and sessions of the caller's choice.
     pub(crate) fn serve_with(&self, args: &[&str]) -> Server {
-        let base = ["serve", "--listen", "127.0.0.1:0", "--json"];
-        let running = Running::start(self.command(&[&base, args].concat()));
-        let first = running.next_out();
-        let listening: Value = serde_json::from_str(&first).unwrap();
-        assert_eq!(listening["event"], "listening");
-        let uri = listening["uris"][0].as_str().unwrap().to_owned();
-        Server { running, uri }
+        Server::start(self.command(&[&SERVE, args].concat()))
     }
 }
+
+/// Listening on a free port, printing JSON.
+pub(crate) const SERVE: [&str; 4] = ["serve", "--listen", "127.0.0.1:0", "--json"];
 
 /// A process under way. Killed when dropped.
 #[derive(Debug)]
@@ -211,6 +208,15 @@ pub(crate) struct Server {
 }
 
 impl Server {
+    /// Waits until the command, which begins as `SERVE`, listens.
+    pub(crate) fn start(command: Command) -> Self {
+        let running = Running::start(command);
+        let listening: Value = serde_json::from_str(&running.next_out()).unwrap();
+        assert_eq!(listening["event"], "listening");
+        let uri = listening["uris"][0].as_str().unwrap().to_owned();
+        Self { running, uri }
+    }
+
     /// The next event.
     #[track_caller]
     pub(crate) fn next(&self) -> Value {

@@ -27,7 +27,7 @@ pub(crate) fn run(args: &Bench) -> Result<(), Error> {
     let most = usize::from(args.sessions);
     let mut options = SignerOptions::default();
     options.max_sessions = most;
-    let signer = token::signer_with(&args.uri, &args.token, options)?;
+    let signer = token::signer_with(&token::uri(&args.uri, &args.token)?, &args.token, options)?;
     let mut all = Vec::new();
     let mut counts: Vec<_> = iter::successors(Some(most), |n| (*n > 1).then_some(n / 2)).collect();
     counts.reverse();
