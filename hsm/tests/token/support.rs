@@ -88,14 +88,9 @@ impl TestToken {
     }
 
     /// Sets up the first token.
+    #[expect(clippy::unused_self, reason = "its configuration is in this process's environment")]
     pub(crate) fn set_up(&self) -> Pkcs11Uri {
-        self.set_up_as(LABEL)
-    }
-
-    /// Sets up one more token.
-    pub(crate) fn set_up_as(&self, label: &str) -> Pkcs11Uri {
-        set_up(&Self::module(), label);
-        uri(&Self::module(), label)
+        set_up(&Self::module(), LABEL)
     }
 
     /// Sets up the first token with a key on it, and opens a signer for that.
@@ -149,24 +144,30 @@ impl Others {
 }
 
 /// Sets up a token in a slot that has none.
-pub(crate) fn set_up(module: &Path, label: &str) {
+pub(crate) fn set_up(module: &Path, label: &str) -> Pkcs11Uri {
+    let Others { context, slot } = set_up_without_pin(module, label);
+    let session = context.open_rw_session(slot).unwrap();
+    session.login(UserType::So, Some(&AuthPin::new(SO_PIN.into()))).unwrap();
+    session.init_pin(&AuthPin::new(PIN.into())).unwrap();
+    session.logout().unwrap();
+    uri(module, label)
+}
+
+/// The same, without a user PIN.
+pub(crate) fn set_up_without_pin(module: &Path, label: &str) -> Others {
     let context = Pkcs11::new(module).unwrap();
     // Somebody in the process may have done it.
     let _ = context.initialize(CInitializeArgs::new(CInitializeFlags::OS_LOCKING_OK));
     let blank = |slot: &Slot| !context.get_token_info(*slot).unwrap().token_initialized();
     let slot = context.get_slots_with_token().unwrap().into_iter().find(blank).unwrap();
-    let so_pin = AuthPin::new(SO_PIN.into());
-    context.init_token(slot, &so_pin, label).unwrap();
+    context.init_token(slot, &AuthPin::new(SO_PIN.into()), label).unwrap();
     // Some give it another slot then; of several with one label the one without a PIN is the new one.
     let new = |slot: &Slot| {
         let token = context.get_token_info(*slot).unwrap();
         token.label() == label && !token.user_pin_initialized()
     };
     let slot = context.get_slots_with_token().unwrap().into_iter().find(new).unwrap();
-    let session = context.open_rw_session(slot).unwrap();
-    session.login(UserType::So, Some(&so_pin)).unwrap();
-    session.init_pin(&AuthPin::new(PIN.into())).unwrap();
-    session.logout().unwrap();
+    Others { context, slot }
 }
 
 pub(crate) fn uri(module: &Path, label: &str) -> Pkcs11Uri {
@@ -177,10 +178,10 @@ pub(crate) fn pin() -> Pin {
     Pin::try_from(PIN.to_owned()).unwrap()
 }
 
-/// One session, and as much time as a busy machine takes.
-pub(crate) fn one_session() -> SignerOptions {
+/// So many sessions, and as much time as a busy machine takes.
+pub(crate) fn sessions(max: usize) -> SignerOptions {
     let mut options = SignerOptions::default();
-    options.max_sessions = 1;
+    options.max_sessions = max;
     options.wait = Duration::from_secs(120);
     options.open_wait = Duration::from_secs(120);
     options
