@@ -57,15 +57,18 @@ pub struct MechanismCapability {
 const RELATED: [MechanismType; 3] =
     [MechanismType::ML_DSA_KEY_PAIR_GEN, MechanismType::ML_DSA, MechanismType::HASH_ML_DSA];
 
-/// An error if the token lacks a mechanism that is needed.
-pub(crate) fn require_ml_dsa(context: &Pkcs11, slot: Slot, token: &TokenInfo) -> Result<(), HsmError> {
+/// A mechanism that is needed, and its name.
+pub(crate) type Needed = (MechanismType, &'static str);
+pub(crate) const SIGNS: Needed = (MechanismType::ML_DSA, ML_DSA);
+pub(crate) const MAKES_KEYS: Needed = (MechanismType::ML_DSA_KEY_PAIR_GEN, KEY_PAIR_GEN);
+
+/// An error if the token lacks a mechanism.
+pub(crate) fn require(context: &Pkcs11, slot: Slot, token: &TokenInfo, needed: &[Needed]) -> Result<(), HsmError> {
     let there = context.get_mechanism_list(slot).map_err(|error| HsmError::of(&error, &token.name()))?;
-    for (mechanism, name) in [(MechanismType::ML_DSA, ML_DSA), (MechanismType::ML_DSA_KEY_PAIR_GEN, KEY_PAIR_GEN)] {
-        if !there.contains(&mechanism) {
-            return Err(HsmError::NoMlDsa { token: token.name(), missing: name });
-        }
+    match needed.iter().find(|(mechanism, _)| !there.contains(mechanism)) {
+        Some((_, missing)) => Err(HsmError::NoMlDsa { token: token.name(), missing }),
+        None => Ok(()),
     }
-    Ok(())
 }
 
 pub(crate) fn of(context: &Pkcs11, slot: Slot, token: &TokenInfo) -> Result<Capabilities, HsmError> {

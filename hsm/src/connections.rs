@@ -8,7 +8,7 @@ use cryptoki::session::Session;
 
 use crate::module::Module;
 use crate::token::{PinTries, TokenInfo, is_logged_in, login};
-use crate::{HsmError, Pin, Pkcs11Uri, key};
+use crate::{HsmError, Pin, Pkcs11Uri, capabilities, key};
 
 /// The sessions of one signer.
 pub(crate) struct Connections {
@@ -125,6 +125,11 @@ impl Connections {
         drop(turn);
         match logged_in.and_then(|()| key::find_one(&session, &self.uri, &token)) {
             Ok(key) => Ok(Connection { session, key, token, generation }),
+            // Where there are no such keys at all, that is what there is to say.
+            Err(missing @ HsmError::NoKey { .. }) => {
+                close(session);
+                capabilities::require(&self.module.context, slot, &token, &[capabilities::SIGNS]).and(Err(missing))
+            }
             Err(error) => {
                 if !error.voids_handles() {
                     close(session);

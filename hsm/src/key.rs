@@ -284,8 +284,10 @@ pub(crate) fn try_out(
     }
 }
 
+/// `trial` is another session: an operation that fails may stay active in it.
 pub(crate) fn generate(
     session: &Session,
+    trial: &Session,
     label: &str,
     id: Option<&[u8]>,
     opened_as: &Pkcs11Uri,
@@ -321,7 +323,7 @@ pub(crate) fn generate(
     let (public, private) = generate_pair(session, &name).map_err(failed)?;
     let made = read(session, private, opened_as, token).and_then(|key| {
         key.as_required()?;
-        try_out(session, private, &key, token)?;
+        try_out(trial, private, &key, token)?;
         Ok(key)
     });
     if made.is_err() {

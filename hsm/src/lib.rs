@@ -44,6 +44,11 @@
 //!
 //! A module is loaded once and never finalised. Login is one for all sessions of the process with a token: while anybody
 //! in the process is logged in, no PIN is looked at.
+//!
+//! A signer keeps sessions, and never closes one whose number it knows to be void. If somebody else in the process
+//! finalises the module, initialises it and opens sessions, all before the signer's next signature, their sessions may
+//! have the numbers that the signer's had, and PKCS#11 has no way to tell. A signature by another key would be noticed;
+//! a session of theirs may be closed.
 
 mod capabilities;
 mod connections;

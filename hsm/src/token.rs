@@ -235,7 +235,7 @@ impl Token {
     /// The ML-DSA-87 private keys that match the URI with which the token was opened. Keys that are no ML-DSA-87 keys,
     /// or whose public key the token does not tell, are left out: opening one says what is wrong with it.
     pub fn keys(&self) -> Result<Vec<KeyInfo>, HsmError> {
-        self.require_ml_dsa()?;
+        capabilities::require(&self.module.context, self.slot, &self.info, &[capabilities::SIGNS])?;
         let mut keys = Vec::new();
         for handle in key::find(&self.session, &self.uri, &self.info)? {
             match key::read(&self.session, handle, &self.uri, &self.info) {
@@ -252,16 +252,14 @@ impl Token {
     /// key that is not as required is destroyed again. `label` has 1 to 255 bytes, `id` too; without one, 16 random
     /// bytes are taken. No other key on the token may have either.
     pub fn generate(&self, label: &str, id: Option<&[u8]>) -> Result<KeyInfo, HsmError> {
-        self.require_ml_dsa()?;
-        key::generate(&self.session, label, id, &self.uri, &self.info)
+        let (context, needed) = (&self.module.context, [capabilities::MAKES_KEYS, capabilities::SIGNS]);
+        capabilities::require(context, self.slot, &self.info, &needed)?;
+        let trial = context.open_ro_session(self.slot).map_err(|error| HsmError::of(&error, &self.info.name()))?;
+        key::generate(&self.session, &trial, label, id, &self.uri, &self.info)
     }
 
     /// Destroys the ML-DSA key pair with exactly this id: the private key, then its public key.
     pub fn delete(&self, id: &[u8]) -> Result<(), HsmError> {
         key::delete(&self.session, id, &self.info)
-    }
-
-    fn require_ml_dsa(&self) -> Result<(), HsmError> {
-        capabilities::require_ml_dsa(&self.module.context, self.slot, &self.info)
     }
 }

@@ -353,8 +353,10 @@ impl fmt::Display for Pkcs11Uri {
         }
         let mut separator = "?";
         if let Some(path) = &self.pin_source {
-            // The attribute's value is a URI in turn.
-            let file = format!("file:{}", Encoded(path.to_string_lossy().as_bytes(), b"/:@,+="));
+            // The attribute's value is a URI in turn, where two slashes begin a host's name: none is named then.
+            let path = path.to_string_lossy();
+            let host = if path.starts_with("//") { "//" } else { "" };
+            let file = format!("file:{host}{}", Encoded(path.as_bytes(), b"/:@,+="));
             write!(f, "{separator}pin-source={}", Encoded(file.as_bytes(), b"/:@,+="))?;
             separator = "&";
         }

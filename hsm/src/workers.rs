@@ -1,9 +1,10 @@
 //! Threads that call into a module, so that a call that never comes back holds none of ours.
 
 use std::collections::VecDeque;
+use std::mem;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread;
+use std::thread::{self, JoinHandle, ThreadId};
 use std::time::{Duration, Instant};
 
 /// The clock.
@@ -13,11 +14,14 @@ pub(crate) fn now() -> Instant {
 }
 
 /// A bounded number of threads. They are started as needed, stay for the next task, and end when this is dropped; a
-/// thread whose task never ends is left behind.
+/// thread whose task has not ended then is left behind.
 pub(crate) struct Workers {
     shared: Arc<Shared>,
     max: usize,
 }
+
+/// Does the work, and returns what hands over the result.
+type Task = Box<dyn FnOnce() -> Box<dyn FnOnce()> + Send>;
 
 /// Why a task has no result.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -38,12 +42,11 @@ struct Shared {
 
 #[derive(Default)]
 struct State {
-    tasks: VecDeque<Box<dyn FnOnce() + Send>>,
-    threads: usize,
+    tasks: VecDeque<Task>,
+    threads: Vec<JoinHandle<()>>,
     idle: usize,
-    /// Since when each task that runs does so.
-    running: Vec<(u64, Instant)>,
-    next: u64,
+    /// Which threads run a task, and since when.
+    running: Vec<(ThreadId, Instant)>,
     /// Since when a caller waited that gave up, if nobody got a thread after it.
     starved: Option<Instant>,
     closed: bool,
@@ -68,8 +71,11 @@ impl Workers {
             began,
             wait,
             Box::new(move || {
-                // Nobody may be waiting any more.
-                let _ = done.send(task());
+                let result = task();
+                Box::new(move || {
+                    // Nobody may be waiting any more.
+                    let _ = done.send(result);
+                })
             }),
         )?;
         match result.recv_timeout(wait.saturating_sub(began.elapsed())) {
@@ -79,9 +85,9 @@ impl Workers {
         }
     }
 
-    fn hand_over(&self, began: Instant, wait: Duration, task: Box<dyn FnOnce() + Send>) -> Result<(), NoResult> {
+    fn hand_over(&self, began: Instant, wait: Duration, task: Task) -> Result<(), NoResult> {
         let mut state = self.shared.lock();
-        while state.idle <= state.tasks.len() && state.threads >= self.max {
+        while state.idle <= state.tasks.len() && state.threads.len() >= self.max {
             let left = wait.saturating_sub(began.elapsed());
             if left.is_zero() {
                 state.starved.get_or_insert(began);
@@ -92,8 +98,8 @@ impl Workers {
         if state.idle <= state.tasks.len() {
             let shared = Arc::clone(&self.shared);
             let thread = thread::Builder::new().name("b4ae-hsm".to_owned());
-            thread.spawn(move || shared.work()).map_err(|_| NoResult::NoThread)?;
-            state.threads += 1;
+            let thread = thread.spawn(move || shared.work()).map_err(|_| NoResult::NoThread)?;
+            state.threads.push(thread);
         }
         state.starved = None;
         state.tasks.push_back(task);
@@ -111,9 +117,21 @@ impl Workers {
 }
 
 impl Drop for Workers {
+    /// Waits for threads that run no task: modules have destructors of threads, which are not to meet those of the
+    /// process when it ends next.
     fn drop(&mut self) {
-        self.shared.lock().closed = true;
+        let mut state = self.shared.lock();
+        state.closed = true;
+        let running = mem::take(&mut state.running);
+        let threads = mem::take(&mut state.threads);
+        drop(state);
         self.shared.work.notify_all();
+        for thread in threads {
+            if running.iter().all(|(id, _)| *id != thread.thread().id()) {
+                // One that panicked has said so.
+                let _ = thread.join();
+            }
+        }
     }
 }
 
@@ -138,13 +156,13 @@ impl Shared {
                 state = self.work.wait(state).unwrap_or_else(PoisonError::into_inner);
             };
             state.idle -= 1;
-            let number = state.next;
-            state.next += 1;
-            state.running.push((number, now()));
+            let running = Running { shared: &self, thread: thread::current().id() };
+            state.running.push((running.thread, now()));
             drop(state);
-            let running = Running { shared: &self, number };
-            task();
+            let hand_over = task();
+            // First: whoever has the result finds this thread free.
             drop(running);
+            hand_over();
         }
     }
 }
@@ -152,15 +170,15 @@ impl Shared {
 /// A task that runs; when it panics, its thread ends and makes room for another.
 struct Running<'a> {
     shared: &'a Shared,
-    number: u64,
+    thread: ThreadId,
 }
 
 impl Drop for Running<'_> {
     fn drop(&mut self) {
         let mut state = self.shared.lock();
-        state.running.retain(|(number, _)| *number != self.number);
+        state.running.retain(|(thread, _)| *thread != self.thread);
         if thread::panicking() {
-            state.threads -= 1;
+            state.threads.retain(|thread| thread.thread().id() != self.thread);
             drop(state);
             self.shared.freed.notify_one();
         }
