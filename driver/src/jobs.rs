@@ -109,9 +109,6 @@ impl Lane {
 
     fn feed(&mut self) {
         while let Some(job) = self.waiting.pop_front() {
-            if !job.is_wanted() {
-                continue;
-            }
             match self.queue.try_send(job) {
                 Ok(()) => {}
                 Err(TrySendError::Full(job) | TrySendError::Disconnected(job)) => {
