@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use b4ae_core::{Job, Limits, ModePolicy, SessionId, Traffic};
+use b4ae_core::{Job, Limits, MemoryBound, ModePolicy, SessionId, Traffic};
 
 use crate::freed;
-use crate::pair::{BASE, GRID, Pair, events, send, take_all};
+use crate::pair::{BASE, GRID, Pair, bound, events, send, take_all};
 
 /// A server of which every session is full: buffers of long messages kept at both ends of delivery, as many messages
 /// queued as may be and as long, as many received and not taken, as many confirmations untold as there have been.
@@ -128,6 +128,27 @@ pub(crate) fn signatures(limits: Limits) -> f64 {
     assert_eq!(jobs.len(), limits.pending_signatures as usize, "no more jobs than may be are handed out");
     let done: Vec<_> = jobs.into_iter().map(Job::run).collect();
     freed(done)
+}
+
+/// A server whose signer never comes back while clients keep dialling in mode B, with what is with the signer, and the
+/// most that it is said to hold beside its sessions.
+pub(crate) fn besieged(limits: Limits) -> (f64, u64) {
+    let clients = 4 * limits.half_open;
+    let mut pair = Pair::new(Limits { sessions: clients, ..BASE }, limits);
+    pair.dial_all(clients as usize, ModePolicy::B);
+    let mut with_the_signer = Vec::new();
+    for _ in 0..60 {
+        pair.now = pair.now + Duration::from_secs(1);
+        pair.client.handle_timeout(pair.now);
+        pair.server.handle_timeout(pair.now);
+        let inits = pair.inits();
+        pair.server_hears(inits);
+        with_the_signer.extend(std::iter::from_fn(|| pair.server.poll_job()));
+    }
+    assert_eq!(with_the_signer.len(), limits.pending_signatures as usize);
+    assert!(with_the_signer.iter().all(Job::signs));
+    let MemoryBound { half_open, jobs, prefixes, cookies, challenges, other, .. } = bound(limits);
+    (freed((pair.server, with_the_signer)), half_open + jobs + prefixes + cookies + challenges + other)
 }
 
 /// So many clients whose Init in mode B the server has.

@@ -16,7 +16,7 @@ use b4ae_tests::secs;
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 
 use crate::field::{FIELDS, Field};
-use crate::filled::{dials, full, full_with};
+use crate::filled::{besieged, dials, full, full_with};
 use crate::pair::{BASE, INTERVAL, Pair, bound, bound_for, config_for, engine, events, server};
 
 #[global_allocator]
@@ -48,6 +48,10 @@ fn no_more_memory_is_taken_than_the_configuration_says() {
         let limits = Limits { sessions, ..BASE };
         within(&format!("{sessions} dialled sessions"), dials(limits), bound(limits).dials as f64);
     }
+
+    // A signer that never comes back makes it hold no more than one that does.
+    let (held, most) = besieged(BASE);
+    assert!(held <= most as f64, "{held} bytes are held, and {most} are the most");
 
     // Each field by itself.
     let default = Limits::default();

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use b4ae_core::{
-    Accept, CloseReason, Config, ConfigBuilder, DATAGRAM_LEN, Engine, Event, Identity, Instant, Limits, MessageId,
+    Accept, CloseReason, Config, ConfigBuilder, DATAGRAM_LEN, Engine, Event, Identity, Instant, Job, Limits, MessageId,
     ModePolicy, Path, SecretIdentity, Seed, SessionId, Traffic, TransmitKind, TxBuf, UnixTime,
 };
 
@@ -38,10 +38,20 @@ pub struct World {
     pub lost_jobs: Vec<usize>,
     /// Engines whose application takes neither events nor messages.
     pub deaf: Vec<usize>,
+    /// Engines whose signer never comes back, and the jobs that are with it.
+    pub stuck: Vec<usize>,
+    pub held: Vec<(usize, Job)>,
+    /// Of every job that was run, whose it was and whether it said that it signs.
+    pub jobs: Vec<(usize, bool)>,
 }
 
 pub fn address(n: usize) -> Path {
     Path::new(([192, 0, 2, 1 + n as u8], 7000).into(), None)
+}
+
+/// The keys of the `n`th engine.
+pub fn secret(n: usize) -> SecretIdentity {
+    SecretIdentity::generate(&Seed::new([n as u8 + 1; 32]))
 }
 
 pub fn config(traffic: Traffic) -> ConfigBuilder {
@@ -60,8 +70,11 @@ pub fn constant(millis: u64) -> ConfigBuilder {
 
 impl World {
     pub fn new(configs: impl IntoIterator<Item = ConfigBuilder>) -> Self {
-        let engines = configs.into_iter().enumerate().map(|(n, config)| {
-            let identity = Identity::from_secret(&SecretIdentity::generate(&Seed::new([n as u8 + 1; 32])));
+        Self::of(configs.into_iter().enumerate().map(|(n, config)| (config, Identity::from_secret(&secret(n)))))
+    }
+
+    pub fn of(hosts: impl IntoIterator<Item = (ConfigBuilder, Identity)>) -> Self {
+        let engines = hosts.into_iter().enumerate().map(|(n, (config, identity))| {
             let seed = Seed::new([n as u8 + 101; 32]);
             let config = config.build().expect("a sound configuration");
             Engine::new(&config, identity, &seed, Instant::ORIGIN, UnixTime(0)).expect("an engine")
@@ -77,6 +90,9 @@ impl World {
             events: Vec::new(),
             received: Vec::new(),
             deaf: Vec::new(),
+            stuck: Vec::new(),
+            held: Vec::new(),
+            jobs: Vec::new(),
         }
     }
 
@@ -112,7 +128,14 @@ impl World {
                 drop(job);
                 self.lost_jobs[me] -= 1;
             }
-            engine.run_inline(now);
+            while let Some(job) = engine.poll_job() {
+                if job.signs() && self.stuck.contains(&me) {
+                    self.held.push((me, job));
+                } else {
+                    self.jobs.push((me, job.signs()));
+                    engine.handle_completion(now, job.run());
+                }
+            }
             let mut bytes = [0; DATAGRAM_LEN];
             while let Some(transmit) = engine.poll_transmit(TxBuf::new(&mut bytes).expect("room")) {
                 self.trace.push((transmit.due, me, transmit.path));

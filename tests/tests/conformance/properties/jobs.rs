@@ -1,5 +1,6 @@
 //! Slow and broken signers: handshakes wait or fail, sessions go on.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -11,8 +12,8 @@ use b4ae_core::{
 };
 use b4ae_tokio::{ConnectError, EndpointConfig};
 
-use crate::bench::{accept, bind, config, connect, goes_on, numbered, recv, send, try_connect};
-use crate::driver::{Driver, Endpoint};
+use crate::bench::{accept, bind, config, connect, done, goes_on, numbered, recv, send, try_connect};
+use crate::driver::{Driver, Endpoint, Wait};
 
 /// A signer that does something first.
 struct Wrapped<F> {
@@ -76,12 +77,57 @@ pub(crate) fn a_signer_that_panics_fails_the_handshake_and_nothing_else(driver: 
     // More often than there are job threads. On a busy machine an attempt may end before it is at the signature.
     for _ in 0..20 {
         let error = try_connect(&*alice, &bob.uri("127.0.0.1"), ModePolicy::B).err().expect("nothing is signed");
-        let expected = matches!(error, ConnectError::Failed(CloseReason::Unreachable | CloseReason::HandshakeFailed));
-        assert!(expected, "{error:?}");
+        assert!(is_of_a_signer(&error), "{error:?}");
         if alice.stats().job_panics >= 2 {
             break;
         }
     }
     assert!(alice.stats().job_panics >= 2, "panics are counted");
     goes_on(&*alice, &*bob);
+}
+
+/// A signer's failure, or what an attempt comes to that ends before it is at the signature.
+fn is_of_a_signer(error: &ConnectError) -> bool {
+    matches!(error, ConnectError::Failed(CloseReason::Unreachable | CloseReason::SignerFailed))
+}
+
+pub(crate) fn a_signer_that_never_signs_hinders_neither_mode_a_nor_the_end(driver: &dyn Driver) {
+    let (release, gate) = channel::<()>();
+    let (gate, asked) = (Mutex::new(gate), Arc::new(AtomicBool::new(false)));
+    let never = {
+        let asked = Arc::clone(&asked);
+        move || {
+            asked.store(true, Ordering::Relaxed);
+            let _ = gate.lock().expect("no panic").recv();
+        }
+    };
+    let bob = bind_with(driver, never, Duration::from_millis(500));
+    let carol = bind(driver, config());
+    let (to_bob, to_carol) = (bob.uri("127.0.0.1"), carol.uri("127.0.0.1"));
+    // Bob's one thread for signatures is stuck in one for Carol.
+    for _ in 0..100 {
+        let opened = carol.connect(&to_bob, Some(ModePolicy::B), Wait::For(Duration::from_millis(300)));
+        assert!(opened.is_none_or(|opened| opened.is_err()), "nothing is signed");
+        if asked.load(Ordering::Relaxed) {
+            break;
+        }
+    }
+    assert!(asked.load(Ordering::Relaxed), "the signer is asked");
+    // His own handshakes in mode B wait behind it in vain, and say why.
+    let told = (0..20).any(|_| {
+        let error = try_connect(&*bob, &to_carol, ModePolicy::B).err().expect("nothing is signed");
+        assert!(is_of_a_signer(&error), "{error:?}");
+        matches!(error, ConnectError::Failed(CloseReason::SignerFailed))
+    });
+    assert!(told, "whoever dials is told that the signer did not sign");
+
+    goes_on(&*bob, &*carol);
+    let (there, here) = (connect(&*carol, &to_bob), accept(&*bob));
+    for number in 0..10 {
+        send(&*there, numbered(number, 500));
+        assert_eq!(recv(&*here), numbered(number, 500));
+    }
+    done(bob.close(Duration::from_secs(2), Wait::Long));
+    drop(bob);
+    drop(release);
 }
