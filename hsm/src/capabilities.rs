@@ -1,5 +1,7 @@
 //! What a token can do with ML-DSA.
 
+use std::time::Duration;
+
 use cryptoki::context::Pkcs11;
 use cryptoki::mechanism::dsa::HedgeType;
 use cryptoki::mechanism::{Mechanism, MechanismType};
@@ -9,6 +11,7 @@ use cryptoki::slot::Slot;
 
 use crate::error::{KEY_PAIR_GEN, ML_DSA};
 use crate::token::TokenInfo;
+use crate::workers::now;
 use crate::{HsmError, key, verify};
 
 /// What a token can do. What is an [`Option`] was tried with an ML-DSA-87 key that lives as long as a session; it is
@@ -20,6 +23,9 @@ pub struct Capabilities {
     pub mechanisms: Vec<MechanismCapability>,
     /// Whether it signs with the empty context, leaving open whether the signature is hedged: what the protocol needs.
     pub signs: Option<bool>,
+    /// How long such a signature takes: the median of nine, one after the other, each in a session of its own
+    /// and verified.
+    pub signature_time: Option<Duration>,
     /// Whether it signs with another context.
     pub contexts: Option<bool>,
     /// Whether it signs where a hedged signature is demanded.
@@ -91,9 +97,11 @@ pub(crate) fn of(context: &Pkcs11, slot: Slot, token: &TokenInfo) -> Result<Capa
     let session = context.open_ro_session(slot).map_err(failed)?;
     let pair = key_pair(&session);
     let signs = |hedge, context| pair.as_ref().map(|pair| trial.signs(pair, hedge, context));
+    let plainly = signs(HedgeType::Preferred, None);
     Ok(Capabilities {
         mechanisms,
-        signs: signs(HedgeType::Preferred, None),
+        signs: plainly,
+        signature_time: pair.as_ref().filter(|_| plainly == Some(true)).map(|pair| trial.time(pair)),
         contexts: signs(HedgeType::Preferred, Some(b"B4AE")),
         hedged: signs(HedgeType::Required, None),
         deterministic: signs(HedgeType::DeterministicRequired, None),
@@ -136,5 +144,16 @@ impl Trial<'_> {
         let Ok(session) = self.context.open_ro_session(self.slot) else { return false };
         let Ok(signature) = key::sign_with(&session, pair.private, hedge, context, &message) else { return false };
         verify::in_context(&pair.public_key, &message, context.unwrap_or_default(), &signature)
+    }
+
+    /// The median time of a signature.
+    fn time(&self, pair: &Pair) -> Duration {
+        let mut times = [(); 9].map(|()| {
+            let start = now();
+            self.signs(pair, HedgeType::Preferred, None);
+            start.elapsed()
+        });
+        times.sort_unstable();
+        times[times.len() / 2]
     }
 }

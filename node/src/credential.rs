@@ -100,7 +100,8 @@ impl<'a> Source<'a> {
             Err(env::VarError::NotPresent) => {}
             Err(env::VarError::NotUnicode(_)) => return Err(self.unfit("is not UTF-8")),
         }
-        // Who may read it is the service manager's business, and done with access lists that permission bits do not tell.
+        // Who may read it is the service manager's business, and done with access lists that permission bits do not
+        // tell.
         self.credential().map(|path| self.take(&path, |path| Ok(File::open(path)?))).transpose()
     }
 

@@ -81,8 +81,8 @@ fn source<'a>(uri: &'a Pkcs11Uri, args: &'a TokenArgs) -> Source<'a> {
     Source::pin(args.pin_file.as_deref().or_else(|| uri.pin_source().map(Path::new)))
 }
 
-/// Tells when a signer's token is lost and when it is back, on standard error and, as JSON, to `outlet` if there is one.
-/// Has it sign now and then, so that its operator hears of it before a peer does. Goes on until it is dropped.
+/// Tells when a signer's token is lost and when it is back, on standard error and, as JSON, to `outlet` if there is
+/// one. Has it sign now and then, so that its operator hears of it before a peer does. Goes on until it is dropped.
 pub(crate) async fn watch(signer: Arc<Pkcs11Signer>, outlet: Option<Outlet>) {
     let mut looks = interval(LOOK);
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);

@@ -136,7 +136,7 @@ fn what_a_token_can_do_is_reported() {
     let token = Token::new();
     token.keygen();
     let people = token.run(&["hsm", "test", KEY]).ok();
-    for words in ["CKM_ML_DSA, signs", "the signature verifies", "not extractable", "object=node"] {
+    for words in ["CKM_ML_DSA, signs", "the signature verifies", "ms in the median", "not extractable", "object=node"] {
         assert!(people.out.contains(words), "{words:?} in {people:#?}");
     }
     let report = token.run(&["hsm", "test", TOKEN, "--json"]).ok();

@@ -40,6 +40,7 @@ pub(crate) fn test(token: &TokenInfo, can: &Capabilities, key: Option<&KeyInfo>,
             "token": token_json(token),
             "mechanisms": mechanisms,
             "signs": can.signs,
+            "signature_ms": can.signature_time.map(|time| time.as_secs_f64() * 1e3),
             "contexts": can.contexts,
             "hedged": can.hedged,
             "deterministic": can.deterministic,
@@ -88,6 +89,9 @@ pub(crate) fn test(token: &TokenInfo, can: &Capabilities, key: Option<&KeyInfo>,
             None => "not tried: it makes no ML-DSA-87 key for the trial",
         };
         let _ = writeln!(text, "{name}{outcome}");
+    }
+    if let Some(time) = can.signature_time {
+        let _ = writeln!(text, "signature takes {:.2} ms in the median", time.as_secs_f64() * 1e3);
     }
     if let Some(most) = can.max_sessions {
         let _ = writeln!(text, "sessions        {most} at most");
