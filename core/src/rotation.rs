@@ -8,7 +8,7 @@ use core::fmt;
 use core::time::Duration;
 
 use crate::crypto::xeddsa::{self, SIGNATURE_LEN};
-use crate::crypto::{hash, ml_dsa};
+use crate::crypto::{burn_stack, hash, ml_dsa};
 use crate::identity::{Identity, PeerId, PublicKeys};
 use crate::job::{ML_DSA_PUBLIC_KEY_LEN, ML_DSA_SIGNATURE_LEN};
 use crate::random::{Seed, Stream};
@@ -80,10 +80,13 @@ impl Rotation {
         until: UnixTime,
         seed: &Seed,
     ) -> Result<Self, RotationError> {
-        let mut random = Stream::new(seed.derive(b"B4AE2-rotation-z"));
-        Self::sign_with(old, new, from, until, &mut random)
+        let made = Self::sign_with(old, new, from, until, &mut Stream::new(seed.derive(b"B4AE2-rotation-z")));
+        // As after a job.
+        burn_stack::<2048>();
+        made
     }
 
+    #[inline(never)]
     pub(crate) fn sign_with(
         old: &Identity,
         new: &Identity,

@@ -46,6 +46,8 @@ fn key_pair(private: &Secret<32>) -> (Scalar, [u8; 32]) {
     let mut k = Scalar::from_bytes_mod_order(clamped);
     clamped.zeroize();
     let mut public = EdwardsPoint::mul_base(&k).compress().to_bytes();
+    #[cfg(b4ae_leaks)]
+    crate::constant_time::leaks::for_a_sign(public[31] >> 7);
     // The sign is a secret: X25519's public key does not tell it.
     k.conditional_negate(Choice::from(public[31] >> 7));
     public[31] &= 0x7f;
@@ -110,6 +112,15 @@ fn edwards(public: &[u8; 32]) -> Option<EdwardsPoint> {
 #[cfg(test)]
 pub(super) fn ed25519_key(public: &[u8; 32]) -> [u8; 32] {
     edwards(public).unwrap().compress().to_bytes()
+}
+
+/// What a signature is made with and nobody may find: the clamped key, its scalar, and the nonce.
+#[cfg(all(test, feature = "std", target_os = "linux"))]
+#[inline(never)]
+pub(crate) fn secrets(private: &Secret<32>, message: &[u8], random: &Secret<64>) -> [Secret<32>; 3] {
+    let (a, _) = key_pair(private);
+    let r = hash(&[&HASH_1, a.as_bytes(), message, random.expose()]);
+    [clamp_integer(*private.expose()), a.to_bytes(), r.to_bytes()].map(Secret::new)
 }
 
 /// [`sign`] as Signal's own code has it: where the key's sign is zero as it is, the nonce's hash is fed the clamped key,

@@ -262,6 +262,9 @@ fn a_signer_that_does_not_sign_or_signs_wrongly_is_told_of() {
     assert_eq!(sign(&good[0], &absent), Err(RotationError::NewSigner));
     assert_eq!(sign(&broken, &good[1]), Err(RotationError::OldSignature));
     assert_eq!(sign(&good[0], &broken), Err(RotationError::NewSignature));
+    // And not asked for what would be refused.
+    let refused = Rotation::sign(&absent, &good[1], UNTIL, FROM, &seed());
+    assert_eq!(refused, Err(RotationError::Overlap));
 }
 
 /// Its public key is not at hand either, and leaving it out would name another identity.
