@@ -24,6 +24,7 @@ pub(crate) mod stream;
 #[cfg(test)]
 pub(crate) mod vectors;
 pub(crate) mod x25519;
+pub(crate) mod xeddsa;
 
 use zeroize::Zeroize as _;
 

@@ -1,6 +1,7 @@
 //! What fuzz targets need and nobody else may have: keys without a handshake, and authentic nonsense. Never in a build
 //! without `--cfg fuzzing`.
 
+use alloc::vec::Vec;
 use core::fmt;
 
 use crate::engine::Engine;
@@ -8,9 +9,10 @@ use crate::handshake::cookie::Cookie;
 use crate::handshake::fragment;
 use crate::handshake::message::{HELLO_LEN, Hello, INIT_LEN};
 use crate::handshake::transcript::Transcript;
-use crate::identity::PeerId;
+use crate::identity::{Identity, PeerId};
 use crate::mode::{Mode, ModePolicy};
 use crate::random::Stream;
+use crate::rotation;
 use crate::secret::Secret;
 use crate::session::SessionId;
 use crate::session::entry::{Entry, Opened};
@@ -76,6 +78,11 @@ fn le16(bytes: &[u8]) -> u16 {
 
 fn stream() -> Stream {
     Stream::new(Secret::new([0; 32]))
+}
+
+/// Adds both identities' signatures to the body of a rotation statement, whatever it says.
+pub fn sign_rotation(body: &[u8], old: &Identity, new: &Identity) -> Vec<u8> {
+    rotation::signed(body.to_vec(), [old, new], &mut stream()).expect("keys in memory sign")
 }
 
 fn seal_fragment(key: &Secret<32>, cid: &[u8; 8], header: &[u8; 16], chunk: &[u8]) -> [u8; DATAGRAM_LEN] {

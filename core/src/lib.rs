@@ -137,6 +137,7 @@ mod padding;
 mod random;
 #[cfg(all(test, feature = "std", target_os = "linux"))]
 mod residue;
+mod rotation;
 mod scheduler;
 mod secret;
 mod session;
@@ -163,6 +164,7 @@ pub use mode::{Mode, ModePolicy};
 #[cfg(b4ae_mutants)]
 pub use mutant::Mutant;
 pub use random::Seed;
+pub use rotation::{Rotation, RotationError};
 pub use secret::Secret;
 pub use session::{MessageId, Session, SessionId, SessionState};
 #[cfg(feature = "std")]

@@ -10,15 +10,15 @@ use std::string::String;
 use std::vec::Vec;
 use std::{format, vec};
 
-use crate::crypto::burn_stack;
+use crate::crypto::{burn_stack, xeddsa};
 use crate::handshake::transcript::Transcript;
 use crate::job::{Job, Outcome, Work};
 use crate::mode::Mode;
 use crate::session::chain::{SendChain, Workspace};
 use crate::session::link::{CELL_STACK, Link, Side};
 use crate::{
-    Accept, Config, DATAGRAM_LEN, Engine, Event, Identity, Instant, ModePolicy, Path, SecretIdentity, Seed, SessionId,
-    Traffic, TxBuf, UnixTime,
+    Accept, Config, DATAGRAM_LEN, Engine, Event, Identity, Instant, ModePolicy, Path, Rotation, Secret, SecretIdentity,
+    Seed, SessionId, Traffic, TxBuf, UnixTime,
 };
 
 const MASK: u8 = 0x5a;
@@ -243,6 +243,35 @@ fn nothing_is_left_of_a_mode_b_session() {
     nothing_is_left(0x73, ModePolicy::B);
 }
 
+/// Two identities' keys, and what was made of them and drawn for a signature.
+#[test]
+fn nothing_is_left_of_a_rotation() {
+    let (mut keys, mut within) = (Needles::default(), Needles::default());
+    let mut identity = |n: u8, signs: bool| {
+        let SecretIdentity { x25519, ml_dsa } = SecretIdentity::generate(&Seed::new([n; 32]));
+        keys.add("an X25519 identity", x25519.expose());
+        keys.add("an ML-DSA-87 seed", ml_dsa.as_ref().unwrap().expose());
+        let random = Secret::new(core::array::from_fn(|i| (i as u8).wrapping_mul(7) ^ n));
+        let [clamped, scalar, nonce] = xeddsa::secrets(&x25519, b"a statement", &random);
+        xeddsa::sign(&x25519, b"a statement", &random);
+        // May share a half with the key itself.
+        keys.add("a clamped key", clamped.expose());
+        within.add("an XEdDSA scalar", scalar.expose());
+        within.add("an XEdDSA nonce", nonce.expose());
+        within.add("the randomness of a signature", random.expose());
+        Identity::from_secret(&SecretIdentity { x25519, ml_dsa: ml_dsa.filter(|_| signs) })
+    };
+    let identities = [(0x75, false), (0x76, false), (0x77, true)].map(|(n, signs)| identity(n, signs));
+    for new in &identities[1..] {
+        let (from, until) = (UnixTime(1), UnixTime(2));
+        Rotation::sign(&identities[0], new, from, until, &Seed::new([0x78; 32])).unwrap();
+        assert_eq!(within.found(), Vec::<&str>::new(), "of a signature");
+    }
+    assert!(!keys.found().is_empty(), "the search can find: the identities are in use");
+    drop(identities);
+    assert_eq!(keys.found(), Vec::<&str>::new(), "of identities that are no longer in use");
+}
+
 #[test]
 fn a_copy_left_on_the_heap_is_found() {
     let mut needles = Needles::default();
@@ -289,6 +318,29 @@ fn assert_overwritten(what: &str, stack: &[u8]) {
     let deepest = stack.iter().position(|&byte| byte != PAINT).unwrap();
     let overwritten = (0..64).any(|n| stack[deepest + n..][..CELL_STACK * 8].iter().all(|&byte| byte == 0));
     assert!(overwritten, "{what} goes {} bytes deep, and not all of it is overwritten", stack.len() - deepest);
+}
+
+#[test]
+fn no_secret_of_a_signature_is_left_on_the_stack() {
+    let memory = File::open("/proc/self/mem").unwrap();
+    // Keys of either sign.
+    for n in 1..=8 {
+        let (private, random) = (Secret::new([n; 32]), Secret::new(core::array::from_fn(|i| i as u8 ^ n)));
+        let [clamped, scalar, nonce] = xeddsa::secrets(&private, b"a statement", &random);
+        let stack = stack_after(&memory, || _ = xeddsa::sign(&private, b"a statement", &random));
+        assert!(stack.iter().any(|&byte| byte != PAINT), "nothing was looked at");
+        let secrets: [(&str, &[u8]); 5] = [
+            ("key", private.expose()),
+            ("clamped key", clamped.expose()),
+            ("scalar", scalar.expose()),
+            ("nonce", nonce.expose()),
+            ("randomness", random.expose()),
+        ];
+        for (name, secret) in secrets {
+            let left = stack.windows(8).any(|window| secret.chunks(8).any(|piece| piece == window));
+            assert!(!left, "the {name} of signature {n}");
+        }
+    }
 }
 
 #[test]

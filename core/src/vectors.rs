@@ -4,6 +4,7 @@
 
 mod handshake;
 mod parts;
+mod rotation;
 mod schedule;
 
 use std::path::Path;
@@ -51,4 +52,9 @@ fn mode_b_is_as_written() {
 #[test]
 fn the_parts_are_as_written() {
     compare("parts.json", &parts::all());
+}
+
+#[test]
+fn the_rotations_are_as_written() {
+    compare("rotation.json", &rotation::all());
 }

@@ -14,6 +14,8 @@ mod node_keyfile;
 #[cfg(fuzzing)]
 mod pair;
 mod program;
+#[cfg(fuzzing)]
+pub mod rotation;
 pub mod scenario;
 #[cfg(fuzzing)]
 pub mod session;
@@ -36,6 +38,8 @@ pub const TARGETS: &[(&str, Target)] = &[
     #[cfg(fuzzing)]
     ("handshake", handshake::run),
     ("keyfile", keyfile::run),
+    #[cfg(fuzzing)]
+    ("rotation", rotation::run),
     ("scenario", scenario::run),
     #[cfg(fuzzing)]
     ("session", session::run),

@@ -1,6 +1,7 @@
 //! The command line: what can be asked for, in which words.
 
 pub(crate) mod hsm;
+pub(crate) mod rotation;
 
 use std::ffi::OsString;
 use std::net::SocketAddr;
@@ -11,6 +12,7 @@ use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 
 use crate::error::EXIT_CODES;
 use hsm::{Hsm, TokenArgs};
+use rotation::Rotation;
 
 /// The port a node listens on unless told otherwise: 0xB4AE.
 pub(crate) const DEFAULT_PORT: u16 = 0xB4AE;
@@ -63,6 +65,8 @@ pub(crate) enum Command {
     Chat(Chat),
     /// Look after keys in a hardware token
     Hsm(Hsm),
+    /// Have another identity take the place of this one
+    Rotation(Rotation),
     /// Show three clients doing different things, and that the network sees them do the same
     Demo(Demo),
 }

@@ -5,5 +5,6 @@ pub(crate) mod demo;
 pub(crate) mod hsm;
 pub(crate) mod id;
 pub(crate) mod keygen;
+pub(crate) mod rotation;
 pub(crate) mod send;
 pub(crate) mod serve;

@@ -4,7 +4,7 @@ use std::fmt;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
-use b4ae_core::{ConfigError, ParseError};
+use b4ae_core::{ConfigError, ParseError, RotationError};
 use b4ae_hsm::HsmError;
 use b4ae_tokio::BindError;
 
@@ -28,7 +28,8 @@ Exit codes:
   11  a message is too long
   12  the demo's check failed
   13  the demo was interrupted
-  14  the token, or the key in it, cannot be used";
+  14  the token, or the key in it, cannot be used
+  15  a rotation statement is not what it should be, or cannot be made";
 
 /// A failure of a command.
 #[derive(Debug)]
@@ -73,6 +74,12 @@ pub(crate) enum Error {
     TokenUnfit(&'static str),
     /// The token holds another key than the one the key file was made with.
     OtherKey { key: PathBuf, uri: String },
+    /// A rotation statement was not made.
+    Rotation(RotationError),
+    /// A file with a rotation statement is not what it should be.
+    Statement { path: PathBuf, why: RotationError },
+    /// There is a file already where a new one was to be.
+    Exists(PathBuf),
     /// Nobody answered.
     Unreachable(String),
     /// No common mode.
@@ -121,7 +128,7 @@ impl Error {
     /// The process's exit code.
     pub(crate) fn exit_code(&self) -> u8 {
         match self {
-            Self::Usage(_) | Self::Config(_) => 2,
+            Self::Usage(_) | Self::Config(_) | Self::Exists(_) => 2,
             Self::Address { .. } => 3,
             Self::KeyMissing(_)
             | Self::KeyExists(_)
@@ -144,7 +151,11 @@ impl Error {
                 | HsmError::PinLocked { .. }
                 | HsmError::PinExpired { .. },
             ) => 5,
-            Self::Token(_) | Self::TokenUnfit(_) | Self::OtherKey { .. } | Self::SignerFailed(_) => 14,
+            Self::Rotation(RotationError::OldSigner | RotationError::NewSigner)
+            | Self::Token(_)
+            | Self::TokenUnfit(_)
+            | Self::OtherKey { .. }
+            | Self::SignerFailed(_) => 14,
             Self::Unreachable(_) | Self::Resolve { .. } => 6,
             Self::NoCommonMode { .. } => 7,
             Self::NotThePeer(_) => 8,
@@ -156,6 +167,7 @@ impl Error {
             ) => 9,
             Self::Io { .. } | Self::Unwritten { failed: Some(_), .. } | Self::Bind(_) => 1,
             Self::Interrupted { .. } | Self::NotDelivered { .. } | Self::Unwritten { failed: None, .. } => 10,
+            Self::Rotation(_) | Self::Statement { .. } => 15,
             Self::TooLong { .. } => 11,
             Self::Verdict(_) => 12,
             Self::NoVerdict => 13,
@@ -187,6 +199,12 @@ impl Error {
                                    lost for good, and peers know this machine by it"
                 .into(),
             Self::KeyNoFile(_) => "name a file with -o".into(),
+            Self::Exists(_) => "choose another path with -o, or remove it".into(),
+            Self::Rotation(RotationError::SameIdentity) => "make a new identity with `b4ae keygen -o FILE`".into(),
+            Self::Rotation(_) => "see `b4ae help rotation make`".into(),
+            Self::Statement { .. } => {
+                "ask whoever gave it to you for another copy, and accept nothing by this one".into()
+            }
             Self::SecretFile { kind, path, why: Refusal::OpenToOthers(_) } => format!(
                 "make it private with `chmod 600 {}`; if others may have read it, choose another {}",
                 path.display(),
@@ -265,7 +283,9 @@ impl fmt::Display for Error {
             Self::Address { text, source } => write!(f, "not an address: {text:?}: {source}"),
             Self::Resolve { host, source } => write!(f, "cannot find the host {host:?}: {source}"),
             Self::KeyMissing(path) => write!(f, "there is no key file {}", path.display()),
-            Self::KeyExists(path) => write!(f, "there is a file {} already; it was left alone", path.display()),
+            Self::KeyExists(path) | Self::Exists(path) => {
+                write!(f, "there is a file {} already; it was left alone", path.display())
+            }
             Self::KeyNoFile(path) => {
                 write!(f, "{} is a directory, a device or the like, and no place for a key file", path.display())
             }
@@ -298,6 +318,8 @@ impl fmt::Display for Error {
             Self::OtherKey { key, uri } => {
                 write!(f, "{uri} is not the key that the key file {} was made with", key.display())
             }
+            Self::Rotation(why) => write!(f, "the statement was not made: {why}"),
+            Self::Statement { path, why } => write!(f, "{}: {why}", path.display()),
             Self::Unreachable(peer) => {
                 write!(
                     f,

@@ -33,6 +33,7 @@ fn main() -> ExitCode {
         Command::Send(args) => commands::send::run(&args),
         Command::Chat(args) => commands::chat::run(&args),
         Command::Hsm(args) => commands::hsm::run(&args),
+        Command::Rotation(args) => commands::rotation::run(&args),
         Command::Demo(args) => commands::demo::run(&args),
     };
     let Err(error) = done else { return ExitCode::SUCCESS };

@@ -1,7 +1,7 @@
 """Walks the committed test vectors: opens every datagram, and makes it anew from the secrets.
 
 Taken from the vectors are nonces and random filling, and what the library cannot make to order: the ML-KEM ciphertext,
-which is decapsulated, and ML-DSA signatures, which are verified.
+which is decapsulated, and ML-DSA signatures, which are verified. XEdDSA signatures are made anew.
 """
 
 import ipaddress
@@ -9,9 +9,10 @@ import json
 import unittest
 from pathlib import Path
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.mlkem import MLKEM1024PrivateKey
 
-from b4ae import cell, identity, wire
+from b4ae import cell, identity, rotation, wire, xeddsa
 from b4ae.handshake import Direction, Initiator, Responder, Session
 from b4ae.identity import Identity
 from b4ae.primitives import Refused, stream, uint, xor
@@ -260,6 +261,39 @@ class Parts(unittest.TestCase):
         for wrong in ("b4ae://example.org#", "b4ae://:7#", "b4ae://a b:7#", "b4ae://host:0#", "b4ae://host:65536#"):
             with self.assertRaises(Refused):
                 identity.parse_uri(wrong + text)
+
+
+class Rotations(unittest.TestCase):
+    def test_the_statements(self) -> None:
+        for given in load("rotation.json"):
+            with self.subTest(given["what"]):
+                statement = unhex(given["statement"])
+                fingerprints = unhex(given["old"]["fingerprint"]), unhex(given["new"]["fingerprint"])
+                expected = rotation.Rotation(*fingerprints, given["from"], given["until"])
+                self.assertEqual(rotation.read(statement), expected)
+                body, keys, signatures = rotation.split(statement)
+                for side, role, (public, hk, v), (classical, _) in zip(
+                    ("old", "new"), rotation.ROLES, keys, signatures, strict=True
+                ):
+                    seed = given[side]["ml_dsa_seed"]
+                    secret = Identity(unhex(given[side]["x25519_secret"]), seed and unhex(seed))
+                    self.assertEqual(secret.fingerprint().hex(), given[side]["fingerprint"])
+                    self.assertEqual((secret.block().x25519, secret.block().ml_kem), (public, hk))
+                    self.assertEqual(v, seed and secret.signer().public_key().public_bytes_raw())
+                    signed = rotation.message(role, body)
+                    random = unhex(given[side]["xeddsa_random"])
+                    self.assertEqual(xeddsa.sign(secret.x25519, signed, random), classical)
+                    # It is one of Ed25519's, as the library has that.
+                    key = xeddsa.encode(xeddsa.ed25519_key(public))
+                    Ed25519PublicKey.from_public_bytes(key).verify(classical, signed)
+                for at in (0, 16, 17, 25, 33, 65, len(body), len(statement) - 1):
+                    changed = bytearray(statement)
+                    changed[at] ^= 1
+                    with self.assertRaises(Refused):
+                        rotation.read(bytes(changed))
+                for wrong in (statement[:-1], statement + b"\0"):
+                    with self.assertRaises(Refused):
+                        rotation.read(wrong)
 
 
 if __name__ == "__main__":

@@ -18,6 +18,13 @@ pub(crate) fn opens(key: &Secret<32>, nonce: &[u8; 12], ad: &[u8], buffer: &mut 
     same(&aead::seal(key, nonce, ad, buffer), tag)
 }
 
+/// Does something for one sign of a point and not for the other.
+pub(crate) fn for_a_sign(sign: u8) {
+    for _ in 0..sign {
+        black_box(sign);
+    }
+}
+
 /// Makes sure that what follows a message in its last cell is zeros, and stops at the first byte that is not.
 pub(crate) fn is_padded(fragment: &Fragment, data: &[u8; DATA_LEN]) -> bool {
     let end = usize::from(fragment.index + 1) * DATA_LEN;

@@ -2,7 +2,7 @@
 
 use super::{Case, classify, declassify, flipped, opened, secret};
 use crate::crypto::siphash::SipKey;
-use crate::crypto::{aead, hash, ml_kem, stream, x25519};
+use crate::crypto::{aead, hash, ml_kem, stream, x25519, xeddsa};
 use crate::random::Stream;
 use crate::secret::Secret;
 
@@ -13,6 +13,7 @@ pub(super) const CASES: &[Case] = &[
     Case { name: "BLAKE2b: PRF, HMAC, HKDF", run: hashes, planted: false },
     Case { name: "BLAKE2b and SipHash: MACs and their verification", run: mac, planted: true },
     Case { name: "X25519: public key, shared secret, low order", run: x25519, planted: true },
+    Case { name: "XEdDSA: sign", run: xeddsa, planted: true },
     Case { name: "ML-KEM-1024: encapsulate", run: encapsulate, planted: false },
     Case { name: "ML-KEM-1024: decapsulate", run: decapsulate, planted: false },
     Case { name: "random streams", run: random, planted: false },
@@ -84,6 +85,17 @@ fn x25519() -> u64 {
     let peer = x25519::public_key(&Secret::new([2; 32]));
     assert!(x25519::shared_secret(&private, &peer).is_some(), "a point of high order");
     assert!(x25519::shared_secret(&private, &[0; 32]).is_none(), "a point of low order");
+    0
+}
+
+/// Under keys of either sign.
+fn xeddsa() -> u64 {
+    for n in 1..=4 {
+        let mut signature = xeddsa::sign(&secret(n), &[7; 64], &secret(n));
+        declassify(&mut signature);
+        let public = x25519::public_key(&Secret::new([n; 32]));
+        assert!(xeddsa::verify(&public, &[7; 64], &signature), "a signature");
+    }
     0
 }
 

@@ -10,6 +10,7 @@ mod rfc;
 mod rustcrypto;
 mod siphash;
 mod wycheproof;
+mod xeddsa;
 
 use alloc::format;
 use alloc::string::String;
@@ -94,7 +95,7 @@ fn fixed<const N: usize>(text: &str) -> [u8; N] {
 
 #[test]
 fn nobody_elses_vectors_and_no_other_implementation_disagree() {
-    let sources: [fn() -> Vec<Tally>; 8] = [
+    let sources: [fn() -> Vec<Tally>; 9] = [
         rfc::tallies,
         blake2::tallies,
         wycheproof::tallies,
@@ -102,6 +103,7 @@ fn nobody_elses_vectors_and_no_other_implementation_disagree() {
         aws_lc::tallies,
         rustcrypto::tallies,
         siphash::tallies,
+        xeddsa::tallies,
         crate::handshake::transcript::noise::tallies,
     ];
     let mut tallies: Vec<Tally> = sources.into_iter().flat_map(|source| source()).collect();

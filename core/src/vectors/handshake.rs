@@ -139,11 +139,11 @@ fn direction(keys: &DirectionKeys) -> Direction {
     }
 }
 
-fn identity_seed(n: usize) -> Seed {
+pub(super) fn identity_seed(n: usize) -> Seed {
     Seed::new([n as u8 + 1; 32])
 }
 
-fn identity(n: usize) -> Identity {
+pub(super) fn identity(n: usize) -> Identity {
     let secret = SecretIdentity::generate(&identity_seed(n));
     let (key, public_key) = ml_dsa::key_pair(secret.ml_dsa.as_ref().unwrap());
     Identity::with_signer(&secret.x25519, Arc::new(AsDrawn { key, public_key }))
