@@ -190,3 +190,42 @@ fn what_names_no_token_is_refused() {
     home.run(&["hsm", "list", "--module", text.to_str().unwrap()]).fails(14, &["cannot be loaded", "text.so"]);
     home.run(&["hsm", "list", "--module", "relative.so"]).fails(2, &["--module", "absolute"]);
 }
+
+#[test]
+#[ignore = "needs the test token: scripts/check hsm"]
+fn a_successor_is_named_by_the_old_key_in_the_token_and_the_old_key_is_destroyed() {
+    let token = Token::new();
+    let (old, new, statement) = (token.path("old.key"), token.path("new.key"), token.path("statement"));
+    let [old, new, statement] = [&old, &new, &statement].map(|path| path.to_str().unwrap());
+    let generate = |name: &str, path: &str| {
+        let uri = format!("{TOKEN};object={name};id={name}");
+        token.run(&["keygen", "--hsm", &uri, "-o", path]).ok().out.trim().to_owned()
+    };
+    let (first, second) = (generate("old", old), generate("new", new));
+    let make = ["rotation", "make", "--key", old, "--to", new, "--days", "7", "-o", statement];
+
+    token.fail("C_Sign CKR_DEVICE_ERROR");
+    token.run(&make).fails(14, &["CKR_DEVICE_ERROR"]);
+    assert!(!token.path("statement").exists());
+    token.recover();
+    let before = token.calls("C_Sign");
+    token.run(&make).ok();
+    assert!(token.calls("C_Sign") >= before + 2, "both keys sign in the token");
+    token.run(&make).fails(2, &["already"]);
+
+    // Peers have neither token nor PIN.
+    let peer = Home::new();
+    let shown = peer.run(&["rotation", "show", statement, "--json"]).ok();
+    let shown: Value = serde_json::from_str(&shown.out).unwrap();
+    assert_eq!((&shown["old"], &shown["new"]), (&first.into(), &second.into()));
+    assert_eq!(shown["until"].as_u64().unwrap() - shown["from"].as_u64().unwrap(), 7 * 86_400);
+    assert_eq!(shown["old_accepted"], true);
+    let text = fs::read_to_string(statement).unwrap();
+    let forged = token.path("forged");
+    fs::write(&forged, text.replace("\nQ", "\nR")).unwrap();
+    peer.run(&["rotation", "show", forged.to_str().unwrap()]).fails(15, &["forged", "not a rotation statement"]);
+
+    token.run(&["hsm", "destroy", &format!("{TOKEN};id=old"), "--yes"]).ok();
+    token.run(&["rotation", "make", "--key", old, "--to", new]).fails(14, &["no ML-DSA private key"]);
+    token.run(&["hsm", "test", &format!("{TOKEN};object=new")]).ok();
+}

@@ -208,3 +208,22 @@ fn a_place_that_cannot_be_written_to_is_named_as_it_was_given() {
     outcome.fails(4, &["cannot write the key file /proc/b4ae.key:", "-o"]);
     assert!(!outcome.err.contains(".b4ae-key."), "{outcome:#?}");
 }
+
+#[test]
+fn one_identity_takes_the_place_of_another() {
+    let home = Home::with_key();
+    let old = home.run(&["id", "--no-qr", "--host", "h"]).ok();
+    let path = home.path("new.key");
+    let new = home.run(&["keygen", "-o", path.to_str().unwrap()]).ok();
+    let made = home.run(&["rotation", "make", "--to", path.to_str().unwrap()]).ok();
+    let statement = home.path("statement");
+    fs::write(&statement, &made.out).unwrap();
+    let shown = home.run(&["rotation", "show", statement.to_str().unwrap()]).ok();
+    let fingerprint = |line: &str| line.split_whitespace().nth(1).unwrap().to_owned();
+    let lines: Vec<&str> = shown.out.lines().collect();
+    assert_eq!(fingerprint(lines[0]), fingerprint(old.out.lines().next().unwrap()));
+    assert_eq!(fingerprint(lines[1]), new.out.trim());
+    assert!(lines[2].starts_with("from   20") && lines[3].starts_with("until  20"), "{shown:#?}");
+    home.run(&["rotation", "make", "--to", home.key().to_str().unwrap()]).fails(15, &["are the same"]);
+    home.run(&["rotation", "show", home.path("none").to_str().unwrap()]).fails(1, &["none"]);
+}
