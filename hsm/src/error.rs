@@ -423,3 +423,39 @@ fn standard_name(error: RvError) -> String {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use cryptoki::context::Function;
+
+    use super::*;
+
+    #[test]
+    fn codes_have_the_standards_names() {
+        for (error, name) in [
+            (RvError::DeviceRemoved, "CKR_DEVICE_REMOVED"),
+            (RvError::GeneralError, "CKR_GENERAL_ERROR"),
+            (RvError::RandomNoRng, "CKR_RANDOM_NO_RNG"),
+            (RvError::UserPinNotInitialized, "CKR_USER_PIN_NOT_INITIALIZED"),
+            (RvError::VendorDefined(0x8000_0001), "0x80000001"),
+            (RvError::UnknownErrorCode(0x4321), "0x4321"),
+        ] {
+            let code = P11Code::new(&Error::Pkcs11(error, Function::GetSlotList));
+            assert_eq!((code.function(), code.code()), ("C_GetSlotList", name));
+        }
+        assert_eq!(
+            HsmError::of(&Error::Pkcs11(RvError::DataInvalid, Function::Sign), "the token \"a\"").to_string(),
+            "the token \"a\" refused: C_Sign returned CKR_DATA_INVALID"
+        );
+    }
+
+    /// Another try would bring the lock nearer.
+    #[test]
+    fn a_refused_pin_is_never_worth_a_retry() {
+        for error in
+            [RvError::PinIncorrect, RvError::PinInvalid, RvError::PinLenRange, RvError::PinLocked, RvError::PinExpired]
+        {
+            assert!(!HsmError::of(&Error::Pkcs11(error, Function::Login), "a token").is_worth_a_retry());
+        }
+    }
+}
