@@ -247,11 +247,12 @@ impl HsmError {
                 "add ?module-path=/PATH/TO/MODULE.so to the URI; the token's vendor says which library it is"
             }
             Self::Module { .. } => {
-                "check that the file is there, is the vendor's PKCS#11 library and fits this machine, and that what it \
-                 needs itself is installed (ldd shows it)"
+                "check that the file is there, is the vendor's PKCS#11 library and fits this machine, and that what \
+                 it needs itself is installed (ldd shows it)"
             }
             Self::ModuleNotInitialised { .. } => {
-                "check the module's own configuration: its files and environment variables, and whether its service runs"
+                "check the module's own configuration, its files and environment variables, and whether its service \
+                 runs"
             }
             Self::NoToken { .. } => {
                 "check that the token is plugged in or its service is reachable, and compare the URI with the list of \
@@ -260,8 +261,8 @@ impl HsmError {
             Self::SeveralTokens { .. } => "add serial= to the URI",
             Self::TokenNotInitialised { .. } => "initialise the token and set its user PIN with the vendor's tool",
             Self::NoMlDsa { .. } => {
-                "use a token with PKCS#11 3.2 and ML-DSA, or newer firmware and module for this one; where the vendor has \
-                 ML-DSA under numbers of its own, it cannot be used"
+                "use a token with PKCS#11 3.2 and ML-DSA, or newer firmware and module for this one; where the vendor \
+                 has ML-DSA under numbers of its own, it cannot be used"
             }
             Self::NotAPrivateKey { .. } => "use type=private, or leave type out",
             Self::NoKey { .. } => "compare object= and id= of the URI with the list of keys on the token",
@@ -290,8 +291,8 @@ impl HsmError {
                 "plug the token in, or check its service and the way to it; it is found again by itself"
             }
             Self::Busy { .. } => {
-                "if it stays so, the token or the way to it hangs: check its service; if it passes, the token is slower \
-                 than what is asked of it"
+                "if it stays so, the token or the way to it hangs: check its service; if it passes, the token is \
+                 slower than what is asked of it"
             }
             Self::AttributeRefused { .. } => {
                 "check whether the token's policy lets keys be made that are sensitive and not extractable"

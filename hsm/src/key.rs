@@ -163,8 +163,8 @@ pub(crate) fn read(
     })
 }
 
-/// One attribute at a time: what a token does not have it leaves out, and one that it does not know may spoil the answer
-/// for the others.
+/// One attribute at a time: what a token does not have it leaves out, and one that it does not know may spoil the
+/// answer for the others.
 fn attribute(session: &Session, object: ObjectHandle, attribute: AttributeType) -> Result<Option<Attribute>, Error> {
     match session.get_attributes(object, &[attribute]) {
         Ok(mut found) => Ok(found.pop()),

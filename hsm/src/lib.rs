@@ -33,8 +33,8 @@
 //!
 //! # What a signer does about a token that fails
 //!
-//! - **The session, the login or the token was lost**, or somebody finalised the module: it connects anew and tries once
-//!   more. If that fails too, so does the signature, and the next one begins anew.
+//! - **The session, the login or the token was lost**, or somebody finalised the module: it connects anew and tries
+//!   once more. If that fails too, so does the signature, and the next one begins anew.
 //! - **The PIN was refused**: it was tried once, and no signature tries it again. See [`Pkcs11Signer::retry_pin`].
 //! - **The token hangs**: callers get [`HsmError::Busy`] after [`SignerOptions::wait`]. Calls into a module cannot be
 //!   ended from outside: their threads, of which there are no more than sessions, come back when the token does.
@@ -42,8 +42,8 @@
 //!
 //! # What is shared in a process
 //!
-//! A module is loaded once and never finalised. Login is one for all sessions of the process with a token: while anybody
-//! in the process is logged in, no PIN is looked at.
+//! A module is loaded once and never finalised. Login is one for all sessions of the process with a token: while
+//! anybody in the process is logged in, no PIN is looked at.
 //!
 //! A signer keeps sessions, and never closes one whose number it knows to be void. If somebody else in the process
 //! finalises the module, initialises it and opens sessions, all before the signer's next signature, their sessions may

@@ -16,8 +16,8 @@ use crate::{HsmError, Pin, Pkcs11Uri};
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct SignerOptions {
-    /// The most sessions at a time, and so the most signatures at a time. 4, and at least 1; fewer if the token says that
-    /// it has fewer.
+    /// The most sessions at a time, and so the most signatures at a time. 4, and at least 1; fewer if the token says
+    /// that it has fewer.
     pub max_sessions: usize,
     /// How long a caller waits for a signature, or for a session to be free. 10 s.
     pub wait: Duration,
@@ -41,8 +41,9 @@ impl SignerOptions {
 
 /// An ML-DSA-87 key on a token.
 ///
-/// Signing waits for the token, on the caller's thread, but no longer than [`SignerOptions::wait`]; calls into the module
-/// are made on threads of its own. A lost session, token or login is made good with one more try, unseen by the caller.
+/// Signing waits for the token, on the caller's thread, but no longer than [`SignerOptions::wait`]; calls into the
+/// module are made on threads of its own. A lost session, token or login is made good with one more try, unseen by the
+/// caller.
 pub struct Pkcs11Signer {
     // Dropped first: its threads use the key.
     workers: Workers,

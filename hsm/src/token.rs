@@ -203,8 +203,8 @@ impl fmt::Debug for Token {
 }
 
 impl Token {
-    /// Logs in to the one token that matches `uri`, with `pin`, else with the one that the URI's `pin-source` holds, else
-    /// at the token's own keypad if it has one. The PIN is tried once.
+    /// Logs in to the one token that matches `uri`, with `pin`, else with the one that the URI's `pin-source` holds,
+    /// else at the token's own keypad if it has one. The PIN is tried once.
     pub fn open(uri: &Pkcs11Uri, pin: Option<Pin>) -> Result<Self, HsmError> {
         let pin = match (pin, uri.pin_source()) {
             (None, Some(path)) => Some(Pin::from_file(path)?),

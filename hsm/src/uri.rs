@@ -233,8 +233,8 @@ impl Pkcs11Uri {
         Ok(self)
     }
 
-    /// The same module and PIN, this token and this private key. A label that is not text, and an empty label or id, are
-    /// left out.
+    /// The same module and PIN, this token and this private key. A label that is not text, and an empty label or id,
+    /// are left out.
     pub(crate) fn of_key(&self, token: &str, serial: &str, label: &[u8], id: &[u8]) -> Self {
         let label = std::str::from_utf8(label).ok().filter(|label| !label.is_empty());
         Self {

@@ -44,7 +44,8 @@ token_tests! {
             for _ in 0..2 {
                 let error = sign(&signer, 1).unwrap_err();
                 let code = loss.split_once(' ').unwrap().1;
-                assert!(matches!(error, HsmError::Lost { .. } | HsmError::ModuleNotInitialised { .. }), "{loss}: {error}");
+                let lost = matches!(error, HsmError::Lost { .. } | HsmError::ModuleNotInitialised { .. });
+                assert!(lost, "{loss}: {error}");
                 assert!(error.to_string().contains(code), "{loss}: {error}");
                 assert!(error.to_string().contains(LABEL) || loss.starts_with('*'), "{loss}: {error}");
                 let SignerState::Lost { since, error: stored } = signer.status().state else { panic!("{loss}") };
@@ -149,8 +150,8 @@ token_tests! {
         }
     }
 
-    /// The module says that it signs, and what comes out is no signature of this key: as with a handle that came to mean
-    /// another key.
+    /// The module says that it signs, and what comes out is no signature of this key: as with a handle that came to
+    /// mean another key.
     fn a_wrong_signature_is_not_given_out(token) {
         let signer = token.signer(sessions(1));
         token.faults("C_Sign corrupt 1");
