@@ -78,12 +78,7 @@ impl Connections {
         if self.module.initialise()? {
             self.void();
         }
-        self.once(&operation).map_err(|(error, generation)| {
-            if error.is_worth_a_retry() {
-                self.forget(&error, generation);
-            }
-            error
-        })
+        self.once(&operation).map_err(|(error, _)| error)
     }
 
     /// Runs `operation` in a session; on failure says in which generation.

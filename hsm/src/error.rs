@@ -247,11 +247,12 @@ impl HsmError {
                 "add ?module-path=/PATH/TO/MODULE.so to the URI; the token's vendor says which library it is"
             }
             Self::Module { .. } => {
-                "check that the file is there, is the vendor's PKCS#11 library and fits this machine, and that what it \
-                 needs itself is installed (ldd shows it)"
+                "check that the file is there, is the vendor's PKCS#11 library and fits this machine, and that what \
+                 it needs itself is installed (ldd shows it)"
             }
             Self::ModuleNotInitialised { .. } => {
-                "check the module's own configuration: its files and environment variables, and whether its service runs"
+                "check the module's own configuration, its files and environment variables, and whether its service \
+                 runs"
             }
             Self::NoToken { .. } => {
                 "check that the token is plugged in or its service is reachable, and compare the URI with the list of \
@@ -260,8 +261,8 @@ impl HsmError {
             Self::SeveralTokens { .. } => "add serial= to the URI",
             Self::TokenNotInitialised { .. } => "initialise the token and set its user PIN with the vendor's tool",
             Self::NoMlDsa { .. } => {
-                "use a token with PKCS#11 3.2 and ML-DSA, or newer firmware and module for this one; where the vendor has \
-                 ML-DSA under numbers of its own, it cannot be used"
+                "use a token with PKCS#11 3.2 and ML-DSA, or newer firmware and module for this one; where the vendor \
+                 has ML-DSA under numbers of its own, it cannot be used"
             }
             Self::NotAPrivateKey { .. } => "use type=private, or leave type out",
             Self::NoKey { .. } => "compare object= and id= of the URI with the list of keys on the token",
@@ -290,8 +291,8 @@ impl HsmError {
                 "plug the token in, or check its service and the way to it; it is found again by itself"
             }
             Self::Busy { .. } => {
-                "if it stays so, the token or the way to it hangs: check its service; if it passes, the token is slower \
-                 than what is asked of it"
+                "if it stays so, the token or the way to it hangs: check its service; if it passes, the token is \
+                 slower than what is asked of it"
             }
             Self::AttributeRefused { .. } => {
                 "check whether the token's policy lets keys be made that are sensitive and not extractable"
@@ -420,6 +421,42 @@ fn standard_name(error: RvError) -> String {
                 name.push(letter.to_ascii_uppercase());
             }
             name
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use cryptoki::context::Function;
+
+    use super::*;
+
+    #[test]
+    fn codes_have_the_standards_names() {
+        for (error, name) in [
+            (RvError::DeviceRemoved, "CKR_DEVICE_REMOVED"),
+            (RvError::GeneralError, "CKR_GENERAL_ERROR"),
+            (RvError::RandomNoRng, "CKR_RANDOM_NO_RNG"),
+            (RvError::UserPinNotInitialized, "CKR_USER_PIN_NOT_INITIALIZED"),
+            (RvError::VendorDefined(0x8000_0001), "0x80000001"),
+            (RvError::UnknownErrorCode(0x4321), "0x4321"),
+        ] {
+            let code = P11Code::new(&Error::Pkcs11(error, Function::GetSlotList));
+            assert_eq!((code.function(), code.code()), ("C_GetSlotList", name));
+        }
+        assert_eq!(
+            HsmError::of(&Error::Pkcs11(RvError::DataInvalid, Function::Sign), "the token \"a\"").to_string(),
+            "the token \"a\" refused: C_Sign returned CKR_DATA_INVALID"
+        );
+    }
+
+    /// Another try would bring the lock nearer.
+    #[test]
+    fn a_refused_pin_is_never_worth_a_retry() {
+        for error in
+            [RvError::PinIncorrect, RvError::PinInvalid, RvError::PinLenRange, RvError::PinLocked, RvError::PinExpired]
+        {
+            assert!(!HsmError::of(&Error::Pkcs11(error, Function::Login), "a token").is_worth_a_retry());
         }
     }
 }

@@ -247,8 +247,8 @@ pub(crate) fn sign_with(
     session.sign(&Mechanism::MlDsa(SignAdditionalContext::new(hedge, context)), key, message)
 }
 
-/// Signs `message` with the empty context and verifies the signature: `None` if it is not `public_key`'s. That costs a
-/// tenth of what a token takes, and tells a broken token, or a handle that came to mean another key, from a sound one.
+/// Signs `message` with the empty context and verifies the signature: `None` if it is not `public_key`'s. That tells a
+/// broken token, or a handle that came to mean another key, from a sound one.
 pub(crate) fn sign(
     session: &Session,
     key: ObjectHandle,

@@ -67,3 +67,44 @@ impl fmt::Debug for Pin {
         f.write_str("Pin(..)")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pin_is_not_shown() {
+        let pin = Pin::try_from("hunter2".to_owned()).unwrap();
+        assert_eq!(format!("{pin:?}"), "Pin(..)");
+    }
+
+    #[test]
+    fn a_pin_has_a_length() {
+        assert_eq!(Pin::try_from(String::new()).unwrap_err(), HsmError::PinMissing);
+        assert!(Pin::try_from("1".repeat(MAX_PIN_LEN)).is_ok());
+        assert_eq!(Pin::try_from("1".repeat(MAX_PIN_LEN + 1)).unwrap_err(), HsmError::PinTooLong);
+    }
+
+    #[test]
+    fn a_file_is_read_without_its_line_end() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let longest = "1".repeat(MAX_PIN_LEN);
+        for (content, pin) in [
+            ("1234", Ok("1234")),
+            ("1234\n", Ok("1234")),
+            ("1234\r\n", Ok("1234")),
+            (" 12\n34 \n", Ok(" 12\n34 ")),
+            (&format!("{longest}\r\n"), Ok(&longest)),
+            (&format!("{longest}1"), Err(HsmError::PinTooLong)),
+            (&longest.repeat(9), Err(HsmError::PinTooLong)),
+            ("\n", Err(HsmError::PinMissing)),
+            ("", Err(HsmError::PinMissing)),
+        ] {
+            std::fs::write(file.path(), content).unwrap();
+            let read = Pin::from_file(file.path());
+            assert_eq!(read.as_ref().map(|pin| &pin.0[..]), pin.as_ref().map(|pin: &&str| pin.as_bytes()));
+        }
+        let error = Pin::from_file(Path::new("/nowhere/pin")).unwrap_err();
+        assert!(error.to_string().contains("/nowhere/pin"), "{error}");
+    }
+}

@@ -31,12 +31,21 @@ impl Default for SignerOptions {
     }
 }
 
+impl SignerOptions {
+    /// How many there are to be with a token that has so many, if it says. Some say 0 for "I do not know".
+    fn sessions(&self, token: Option<u64>) -> usize {
+        let limit = token.and_then(|limit| usize::try_from(limit).ok()).filter(|limit| *limit > 0);
+        self.max_sessions.min(limit.unwrap_or(usize::MAX)).max(1)
+    }
+}
+
 /// An ML-DSA-87 key on a token.
 ///
 /// Signing waits for the token, on the caller's thread, but no longer than [`SignerOptions::wait`]; calls into the
 /// module are made on threads of its own. A lost session, token or login is made good with one more try, unseen by the
 /// caller.
 pub struct Pkcs11Signer {
+    // Dropped first: its threads use the key.
     workers: Workers,
     key: Arc<Key>,
     wait: Duration,
@@ -113,9 +122,8 @@ impl Pkcs11Signer {
             }
             Err(NoResult::NoThread) => return Err(HsmError::System { what: "a thread" }),
         };
-        let limit = token.max_sessions.and_then(|max| usize::try_from(max).ok()).filter(|max| *max > 0);
         Ok(Self {
-            workers: Workers::new(limit.map_or(options.max_sessions, |limit| limit.min(options.max_sessions))),
+            workers: Workers::new(options.sessions(token.max_sessions)),
             key: Arc::new(Key { connections, info, lost: Mutex::new(None) }),
             wait: options.wait,
             name: token.name(),
@@ -218,5 +226,20 @@ impl fmt::Debug for Pkcs11Signer {
             .field("key", &self.key.info)
             .field("status", &self.status())
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn there_are_no_more_sessions_than_the_token_has() {
+        let options = |max_sessions| SignerOptions { max_sessions, ..SignerOptions::default() };
+        for (wanted, token, sessions) in
+            [(4, None, 4), (4, Some(9), 4), (4, Some(2), 2), (4, Some(0), 4), (0, None, 1), (4, Some(u64::MAX), 4)]
+        {
+            assert_eq!(options(wanted).sessions(token), sessions);
+        }
     }
 }

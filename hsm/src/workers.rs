@@ -142,10 +142,9 @@ impl Shared {
     }
 
     fn work(self: Arc<Self>) {
+        self.becomes_free(&mut self.lock());
         loop {
             let mut state = self.lock();
-            state.idle += 1;
-            self.freed.notify_one();
             let task = loop {
                 if let Some(task) = state.tasks.pop_front() {
                     break task;
@@ -165,6 +164,11 @@ impl Shared {
             hand_over();
         }
     }
+
+    fn becomes_free(&self, state: &mut State) {
+        state.idle += 1;
+        self.freed.notify_one();
+    }
 }
 
 /// A task that runs; when it panics, its thread ends and makes room for another.
@@ -179,8 +183,105 @@ impl Drop for Running<'_> {
         state.running.retain(|(thread, _)| *thread != self.thread);
         if thread::panicking() {
             state.threads.retain(|thread| thread.thread().id() != self.thread);
-            drop(state);
             self.shared.freed.notify_one();
+        } else {
+            self.shared.becomes_free(&mut state);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+    use std::sync::mpsc::Sender;
+
+    use super::*;
+
+    /// As long as a loaded machine may take.
+    const LONG: Duration = Duration::from_secs(120);
+
+    /// Gives up at once, if there is no thread or no result.
+    const AT_ONCE: Duration = Duration::ZERO;
+
+    /// Occupies a thread until what is returned is dropped.
+    fn occupy(workers: &Workers) -> Sender<()> {
+        let (release, released) = mpsc::channel::<()>();
+        let (began, has_begun) = mpsc::channel();
+        let result = workers.run(AT_ONCE, move || {
+            began.send(()).unwrap();
+            let _ = released.recv();
+        });
+        assert_eq!(result, Err(NoResult::Busy));
+        has_begun.recv_timeout(LONG).unwrap();
+        release
+    }
+
+    #[test]
+    fn callers_get_their_results() {
+        let workers = Workers::new(3);
+        thread::scope(|scope| {
+            for caller in 0..20 {
+                let workers = &workers;
+                scope.spawn(move || assert_eq!(workers.run(LONG, move || caller * 2), Ok(caller * 2)));
+            }
+        });
+        assert!(workers.shared.lock().threads.len() <= 3);
+        assert_eq!(workers.stalled(AT_ONCE), None);
+    }
+
+    #[test]
+    fn a_task_that_hangs_takes_one_thread_and_holds_no_caller() {
+        let workers = Workers::new(2);
+        let first = occupy(&workers);
+        assert_eq!(workers.run(LONG, || 1), Ok(1));
+        let second = occupy(&workers);
+        assert_eq!(workers.run(AT_ONCE, || 2), Err(NoResult::Busy));
+        let since = workers.stalled(AT_ONCE).unwrap();
+        assert!(workers.stalled(LONG).is_some(), "a caller found no thread");
+        drop(first);
+        assert_eq!(workers.run(LONG, || 3), Ok(3));
+        assert!(workers.stalled(AT_ONCE).is_some_and(|still| still > since), "the second hangs, the first does not");
+        assert_eq!(workers.stalled(LONG), None);
+        drop(second);
+    }
+
+    #[test]
+    fn a_caller_waits_for_a_thread_to_be_free() {
+        let workers = Workers::new(1);
+        let occupied = occupy(&workers);
+        thread::scope(|scope| {
+            let waiting = scope.spawn(|| workers.run(LONG, || 7));
+            drop(occupied);
+            assert_eq!(waiting.join().unwrap(), Ok(7));
+        });
+    }
+
+    #[test]
+    fn a_task_that_panics_leaves_room_for_another() {
+        let workers = Workers::new(1);
+        for _ in 0..3 {
+            assert_eq!(workers.run(LONG, || panic!("on purpose")), Err::<(), _>(NoResult::Busy));
+            assert_eq!(workers.run(LONG, || 1), Ok(1));
+        }
+    }
+
+    /// To the last of their destructors.
+    #[test]
+    fn idle_threads_end_before_the_drop_does() {
+        struct Ends(Sender<()>);
+        impl Drop for Ends {
+            fn drop(&mut self) {
+                self.0.send(()).unwrap();
+            }
+        }
+        thread_local!(static END: RefCell<Option<Ends>> = const { RefCell::new(None) });
+
+        let workers = Workers::new(2);
+        let hanging = occupy(&workers);
+        let (ended, has_ended) = mpsc::channel();
+        workers.run(LONG, move || END.set(Some(Ends(ended)))).unwrap();
+        drop(workers);
+        has_ended.try_recv().unwrap();
+        drop(hanging);
     }
 }

@@ -1,7 +1,7 @@
 //! Faults, from the file that `B4AE_TEST_TOKEN_FAULT` names.
 //!
-//! One a line: a function or `*` for all, what happens instead, and how many times; without a number, for as long as the
-//! line is there. The first line that applies to a call decides. An empty line is none.
+//! One a line: a function or `*` for all, what happens instead, and how many times; without a number, for as long as
+//! the line is there. The first line that applies to a call decides. An empty line is none.
 //!
 //! ```text
 //! C_Login CKR_PIN_INCORRECT       returns that code and does nothing

@@ -1,8 +1,8 @@
 //! A PKCS#11 3.2 token with ML-DSA that fails when it is told to.
 //!
-//! The token is [kryoptic](https://github.com/latchset/kryoptic), whole: real keys, real signatures, sessions and logins
-//! in a SQLite database that `KRYOPTIC_CONF` names. This library stands before it and, at each call, looks at two
-//! environment variables:
+//! The token is [kryoptic](https://github.com/latchset/kryoptic), whole: real keys, real signatures, sessions and
+//! logins in an `SQLite` database that `KRYOPTIC_CONF` names. This library stands before it and, at each call, looks at
+//! two environment variables:
 //!
 //! - `B4AE_TEST_TOKEN_FAULT` names a file of faults, which need not be there: see [`faults`].
 //! - `B4AE_TEST_TOKEN_LOG` names a file to which the name of each function is appended when it is called, one a line.
@@ -44,7 +44,7 @@ fn interfaces() -> &'static Interfaces {
         let mut count = 0;
         assert_eq!(fn_get_interface_list(ptr::null_mut(), &raw mut count), CKR_OK);
         let none = CK_INTERFACE { pInterfaceName: ptr::null(), pFunctionList: ptr::null(), flags: 0 };
-        let mut theirs = vec![none; count as usize];
+        let mut theirs = vec![none; usize::try_from(count).expect("a few")];
         assert_eq!(fn_get_interface_list(theirs.as_mut_ptr(), &raw mut count), CKR_OK);
         let ours = theirs.iter().map(stand_before).collect();
 

@@ -2,7 +2,7 @@
 
 use b4ae_hsm::{HsmError, Pkcs11Signer, Pkcs11Uri, Token, list_tokens};
 
-use crate::support::{LABEL, TestToken, pin, set_up, token_tests, uri};
+use crate::support::{LABEL, TestToken, pin, sessions, set_up, sign, token_tests, uri};
 
 fn named(path: &str) -> Pkcs11Uri {
     path.parse::<Pkcs11Uri>().unwrap().with_module_path(&TestToken::module()).unwrap()
@@ -107,14 +107,18 @@ token_tests! {
         }
     }
 
-    /// A module is one to the process, by whatever path it is reached.
-    fn a_module_is_loaded_once(token) {
-        let uri = token.set_up();
+    /// A module is one to the process, by whatever path it is reached: its end would be everybody's.
+    fn a_module_is_never_finalised(token) {
+        let signer = token.signer(sessions(1));
+        let uri = signer.key().uri();
+        sign(&signer, 1).unwrap();
+        drop(signer);
         let directory = tempfile::tempdir().unwrap();
         let link = directory.path().join("link.so");
         std::os::unix::fs::symlink(TestToken::module(), &link).unwrap();
-        let through = list_tokens(&uri.clone().with_module_path(&link).unwrap()).unwrap();
-        assert_eq!(through[0].serial, list_tokens(&uri).unwrap()[0].serial);
+        let through = uri.clone().with_module_path(&link).unwrap();
+        drop(Token::open(&through, Some(pin())).unwrap());
+        assert_eq!(list_tokens(&through).unwrap()[0].serial, list_tokens(&uri).unwrap()[0].serial);
         assert_eq!(token.calls("C_Finalize"), 0);
     }
 

@@ -3,7 +3,7 @@
 use b4ae_core::Signer;
 use b4ae_hsm::{HsmError, KeyRefusal, Pkcs11Signer, Pkcs11Uri, Token};
 use cryptoki::mechanism::Mechanism;
-use cryptoki::object::{Attribute, MlDsaParameterSetType, ObjectClass};
+use cryptoki::object::{Attribute, AttributeType, KeyType, MlDsaParameterSetType, ObjectClass};
 
 use crate::support::{LABEL, Others, TestToken, pin, token_tests, verifies};
 
@@ -59,7 +59,10 @@ token_tests! {
 
     fn labels_and_ids_without_sense_are_refused(token) {
         let opened = Token::open(&token.set_up(), Some(pin())).unwrap();
-        for (label, id) in [("", None), (&*"x".repeat(256), None), ("a\0b", None), ("a", Some(&b""[..])), ("a", Some(&[1; 256]))] {
+        let long = "x".repeat(256);
+        for (label, id) in
+            [("", None), (&*long, None), ("a\0b", None), ("a", Some(&b""[..])), ("a", Some(long.as_bytes()))]
+        {
             let error = opened.generate(label, id).unwrap_err();
             assert!(matches!(error, HsmError::KeyName { .. }), "{error}");
         }
@@ -133,7 +136,7 @@ token_tests! {
         assert_eq!(names, ["CKM_ML_DSA_KEY_PAIR_GEN", "CKM_ML_DSA", "CKM_HASH_ML_DSA"]);
         assert!(can.mechanisms[0].generate_key_pair && can.mechanisms[1].sign && can.mechanisms[1].verify);
         assert_eq!((can.mechanisms[1].min_key_size, can.mechanisms[1].max_key_size), (1312, 2592));
-        assert_eq!((can.signs, can.contexts, can.hedged, can.deterministic), (Some(true), Some(true), Some(true), Some(true)));
+        assert_eq!([can.signs, can.contexts, can.hedged, can.deterministic], [Some(true); 4]);
         assert!(can.rng);
         assert_eq!(opened.keys().unwrap(), [], "the trial leaves nothing behind");
 
@@ -148,34 +151,32 @@ token_tests! {
         let uri = token.set_up();
         let others = Others::of(&TestToken::module(), LABEL);
         let session = others.session();
-        let make = |label: &str, set: MlDsaParameterSetType, private: &[Attribute]| {
-            let name = Attribute::Label(label.into());
-            let id = Attribute::Id(label.into());
-            let public = [Attribute::Token(true), Attribute::Verify(true), Attribute::ParameterSet(set.into()), name.clone(), id.clone()];
-            let private = [&[Attribute::Token(true), Attribute::Private(true), Attribute::Sign(true), name, id], private].concat();
-            session.generate_key_pair(&Mechanism::MlDsaKeyPairGen, &public, &private).unwrap()
+        let set = MlDsaParameterSetType::ML_DSA_87;
+        let make = |label: &str, set: MlDsaParameterSetType, kept: [Attribute; 2]| {
+            let public = [Attribute::Token(true), Attribute::Verify(true), Attribute::ParameterSet(set.into())];
+            let private = [Attribute::Token(true), Attribute::Private(true), Attribute::Sign(true)];
+            let name = [Attribute::Label(label.into()), Attribute::Id(label.into())];
+            let (public, private) = ([&public[..], &name].concat(), [&private[..], &name, &kept].concat());
+            session.generate_key_pair(&Mechanism::MlDsaKeyPairGen, &public, &private).unwrap().0
         };
-        let (good, set) = ([Attribute::Sensitive(true), Attribute::Extractable(false)], MlDsaParameterSetType::ML_DSA_87);
-        make("extractable", set, &[Attribute::Sensitive(true), Attribute::Extractable(true)]);
-        make("readable", set, &[Attribute::Sensitive(false), Attribute::Extractable(false)]);
-        make("small", MlDsaParameterSetType::ML_DSA_65, &good);
-        let (public, _) = make("orphan", set, &good);
-        session.destroy_object(public).unwrap();
-        make("stranger", set, &good);
-        let (public, _) = make("other", set, &good);
+        let good = [Attribute::Sensitive(true), Attribute::Extractable(false)];
+        make("extractable", set, [Attribute::Sensitive(true), Attribute::Extractable(true)]);
+        make("readable", set, [Attribute::Sensitive(false), Attribute::Extractable(false)]);
+        make("small", MlDsaParameterSetType::ML_DSA_65, good.clone());
+        session.destroy_object(make("orphan", set, good.clone())).unwrap();
+        session.destroy_object(make("stranger", set, good.clone())).unwrap();
         // The public key of another, under this one's id.
-        let value = session.get_attributes(public, &[cryptoki::object::AttributeType::Value]).unwrap();
-        let find = |label: &str| session.find_objects(&[Attribute::Class(ObjectClass::PUBLIC_KEY), Attribute::Label(label.into())]).unwrap();
-        session.destroy_object(find("stranger")[0]).unwrap();
-        session.create_object(&[
+        let value = session.get_attributes(make("other", set, good), &[AttributeType::Value]).unwrap();
+        let public_key = [
             Attribute::Class(ObjectClass::PUBLIC_KEY),
-            Attribute::KeyType(cryptoki::object::KeyType::ML_DSA),
+            Attribute::KeyType(KeyType::ML_DSA),
             Attribute::ParameterSet(set.into()),
             Attribute::Token(true),
             Attribute::Verify(true),
             Attribute::Id(b"stranger".to_vec()),
             value[0].clone(),
-        ]).unwrap();
+        ];
+        session.create_object(&public_key).unwrap();
 
         for (label, expected) in [
             ("extractable", Some(KeyRefusal::Extractable)),
@@ -186,8 +187,7 @@ token_tests! {
             ("orphan", None),
             ("other", None),
         ] {
-            let (path, query) = (format!("pkcs11:token={LABEL};object={label}"), uri.module_path().unwrap());
-            let key = path.parse::<Pkcs11Uri>().unwrap().with_module_path(query).unwrap();
+            let key: Pkcs11Uri = uri.to_string().replace('?', &format!(";object={label}?")).parse().unwrap();
             match (Pkcs11Signer::open(&key, pin()), expected) {
                 (Err(HsmError::KeyRefused { reason, key }), Some(expected)) => {
                     assert_eq!(reason, expected);

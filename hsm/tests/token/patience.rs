@@ -48,9 +48,7 @@ token_tests! {
 
     /// One call that hangs takes one session.
     fn the_other_sessions_go_on_while_one_hangs(token) {
-        let mut options = impatient(2);
-        options.wait = Duration::from_secs(5);
-        let signer = token.signer(options);
+        let signer = token.signer(sessions(2));
         token.faults("C_Sign hang 1");
         std::thread::scope(|scope| {
             let hanging = scope.spawn(|| sign(&signer, 0));
@@ -63,7 +61,7 @@ token_tests! {
                 sign(&signer, fill).unwrap();
             }
             token.no_faults();
-            let _ = hanging.join().unwrap();
+            hanging.join().unwrap().unwrap();
         });
     }
 

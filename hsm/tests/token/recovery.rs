@@ -44,7 +44,8 @@ token_tests! {
             for _ in 0..2 {
                 let error = sign(&signer, 1).unwrap_err();
                 let code = loss.split_once(' ').unwrap().1;
-                assert!(matches!(error, HsmError::Lost { .. } | HsmError::ModuleNotInitialised { .. }), "{loss}: {error}");
+                let lost = matches!(error, HsmError::Lost { .. } | HsmError::ModuleNotInitialised { .. });
+                assert!(lost, "{loss}: {error}");
                 assert!(error.to_string().contains(code), "{loss}: {error}");
                 assert!(error.to_string().contains(LABEL) || loss.starts_with('*'), "{loss}: {error}");
                 let SignerState::Lost { since, error: stored } = signer.status().state else { panic!("{loss}") };
@@ -120,8 +121,37 @@ token_tests! {
         }
     }
 
-    /// The module says that it signs, and what comes out is no signature of this key: as with a handle that came to mean
-    /// another key.
+    /// A session that is in use while another thread learns that all numbers are void: by what was returned, or because
+    /// the module had to be initialised. It is not closed, since its number may be somebody else's by then.
+    fn a_session_whose_number_became_void_is_not_closed(token) {
+        let uri = token.signer(sessions(1)).key().uri();
+        for (loss, closed_by_the_loser) in [
+            ("C_SignInit CKR_DEVICE_REMOVED 1", 0),
+            // As if the module had been finalised: 0x0 says that initialising was necessary.
+            ("C_SignInit CKR_GENERAL_ERROR 1\nC_Initialize 0x0 1", 1),
+        ] {
+            token.no_faults();
+            let signer = Pkcs11Signer::open_with(&uri, pin(), sessions(2)).unwrap();
+            let (signed, closed) = (token.calls("C_Sign"), token.calls("C_CloseSession"));
+            // The first one inside takes the first line, and hangs; the second one is the loser.
+            token.faults(&format!("C_SignInit delay 0 1\n{loss}\nC_Sign hang 1"));
+            std::thread::scope(|scope| {
+                let hanging = scope.spawn(|| sign(&signer, 1));
+                while token.calls("C_Sign") == signed {
+                    std::thread::yield_now();
+                }
+                sign(&signer, 2).unwrap();
+                token.no_faults();
+                hanging.join().unwrap().unwrap();
+            });
+            assert_eq!(token.calls("C_CloseSession") - closed, closed_by_the_loser, "{loss}");
+            drop(signer);
+            assert_eq!(token.calls("C_CloseSession") - closed, closed_by_the_loser + 1, "{loss}");
+        }
+    }
+
+    /// The module says that it signs, and what comes out is no signature of this key: as with a handle that came to
+    /// mean another key.
     fn a_wrong_signature_is_not_given_out(token) {
         let signer = token.signer(sessions(1));
         token.faults("C_Sign corrupt 1");

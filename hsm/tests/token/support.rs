@@ -136,9 +136,13 @@ impl Others {
     }
 
     pub(crate) fn session(&self) -> Session {
+        self.session_with(PIN)
+    }
+
+    pub(crate) fn session_with(&self, pin: &str) -> Session {
         let session = self.context.open_rw_session(self.slot).unwrap();
         // Somebody in the process may have done it.
-        let _ = session.login(UserType::User, Some(&AuthPin::new(PIN.into())));
+        let _ = session.login(UserType::User, Some(&AuthPin::new(pin.into())));
         session
     }
 }
