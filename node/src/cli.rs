@@ -11,7 +11,7 @@ use b4ae_core::{Mode, ModePolicy, PROVIDER, PeerId};
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 
 use crate::error::EXIT_CODES;
-use hsm::{Hsm, TokenArgs};
+use hsm::{Hsm, SignerArgs, TokenArgs};
 use rotation::Rotation;
 
 /// The port a node listens on unless told otherwise: 0xB4AE.
@@ -267,7 +267,7 @@ pub(crate) struct Serve {
     #[command(flatten)]
     pub(crate) key: KeyArgs,
     #[command(flatten)]
-    pub(crate) token: TokenArgs,
+    pub(crate) signer: SignerArgs,
     /// The modes to accept
     #[arg(short, long, value_enum, default_value_t = ModeArg::Both)]
     pub(crate) mode: ModeArg,
@@ -308,7 +308,7 @@ pub(crate) struct Send {
     #[command(flatten)]
     pub(crate) key: KeyArgs,
     #[command(flatten)]
-    pub(crate) token: TokenArgs,
+    pub(crate) signer: SignerArgs,
     /// The modes to offer
     #[arg(short, long, value_enum, default_value_t = ModeArg::Both)]
     pub(crate) mode: ModeArg,
@@ -350,7 +350,7 @@ pub(crate) struct Chat {
     #[command(flatten)]
     pub(crate) key: KeyArgs,
     #[command(flatten)]
-    pub(crate) token: TokenArgs,
+    pub(crate) signer: SignerArgs,
     /// The modes to offer or accept
     #[arg(short, long, value_enum, default_value_t = ModeArg::Both)]
     pub(crate) mode: ModeArg,

@@ -72,6 +72,8 @@ pub(crate) enum Error {
     Token(HsmError),
     /// The token has ML-DSA, and yet cannot sign for an identity; why.
     TokenUnfit(&'static str),
+    /// The key file is another user's, and names a module to be loaded.
+    KeyForeign { path: PathBuf, uri: String },
     /// The token holds another key than the one the key file was made with.
     OtherKey { key: PathBuf, uri: String },
     /// A rotation statement was not made.
@@ -137,6 +139,7 @@ impl Error {
             | Self::KeyOpenToOthers { .. }
             | Self::KeyFormat(_)
             | Self::KeyCost(_)
+            | Self::KeyForeign { .. }
             | Self::KeyCannotSign => 4,
             Self::PassphraseWrong { .. }
             | Self::SecretFile { .. }
@@ -233,7 +236,20 @@ impl Error {
             ),
             Self::SecretUnfit { kind: Kind::Passphrase, .. } => "choose another passphrase".into(),
             Self::SecretUnfit { kind: Kind::Pin, .. } => "give the token's PIN".into(),
+            Self::Token(HsmError::NoModule) => {
+                "name the vendor's library with --module or in B4AE_HSM_MODULE, or as ?module-path=/PATH in the URI"
+                    .into()
+            }
+            Self::Token(HsmError::PinMissing) => {
+                "give --pin-file, or set B4AE_HSM_PIN, or as a service, the credential b4ae-hsm-pin".into()
+            }
+            Self::Token(error @ HsmError::NoToken { .. }) => {
+                format!("{}; `b4ae hsm list` lists the tokens, and --mode a needs none", error.advice())
+            }
             Self::Token(error) => error.advice().into(),
+            Self::KeyForeign { .. } => {
+                "a module is code that runs as this user: if you trust it, name it with --module".into()
+            }
             Self::TokenUnfit(_) => "see what its maker says of licences, policies and a FIPS mode".into(),
             Self::OtherKey { .. } => "connect the token that the key file was made with; with another key this is \
                                       another identity, for which `b4ae keygen --hsm` makes a key file"
@@ -315,6 +331,9 @@ impl fmt::Display for Error {
             }
             Self::Token(error) => error.fmt(f),
             Self::TokenUnfit(why) => write!(f, "this token {why}"),
+            Self::KeyForeign { path, uri } => {
+                write!(f, "the key file {} is another user's, and names a module to load: {uri}", path.display())
+            }
             Self::OtherKey { key, uri } => {
                 write!(f, "{uri} is not the key that the key file {} was made with", key.display())
             }

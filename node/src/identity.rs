@@ -4,15 +4,16 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use b4ae_core::{Identity, ML_DSA_PUBLIC_KEY_LEN, SecretIdentity, Seed, Signer, SoftwareSigner};
-use b4ae_hsm::Pkcs11Signer;
+use b4ae_hsm::{Pkcs11Signer, SignerOptions};
 use zeroize::Zeroizing;
 
-use crate::cli::hsm::TokenArgs;
+use crate::cli::hsm::SignerArgs;
 use crate::cli::{KeyArgs, ModeArg};
 use crate::error::Error;
 use crate::keyfile::{Keys, MlDsa};
+use crate::keystore;
 use crate::output::note;
-use crate::{keystore, token};
+use crate::token::{self, Access};
 
 /// An identity to speak with, and the signer of its key where that is in a token.
 #[derive(Debug)]
@@ -35,17 +36,24 @@ pub(crate) fn generate() -> Result<SecretIdentity, Error> {
 }
 
 /// The identity of the key file named by `args`, or of the default one, able to sign if `mode` has it sign.
-pub(crate) fn load(args: &KeyArgs, token: &TokenArgs, mode: ModeArg) -> Result<Loaded, Error> {
+pub(crate) fn load(args: &KeyArgs, signer: &SignerArgs, mode: ModeArg) -> Result<Loaded, Error> {
     let path = path(args)?;
     let keys = keystore::load(&path, args.passphrase_file.as_deref())?;
     match &keys.ml_dsa {
         // Mode A is to work where the token is not there.
         MlDsa::Token { uri, public_key } if mode != ModeArg::A => {
-            let uri = uri.parse().map_err(|_| Error::KeyFormat(path.clone()))?;
-            let uri = token::with_module(uri, token)?;
-            let signer = Arc::new(token::signer(&uri, token)?);
+            let uri = match &signer.hsm {
+                Some(uri) => token::uri(uri, &signer.token)?,
+                None => token::uri(uri, &signer.token).map_err(|_| Error::KeyFormat(path.clone()))?,
+            };
+            // The module is code, and whoever wrote the file would have named it.
+            if signer.hsm.is_none() && signer.token.module.is_none() && !keystore::is_own(&path) {
+                return Err(Error::KeyForeign { path, uri: uri.to_string() });
+            }
+            let access = Access::new(uri, &signer.token)?;
+            let signer = Arc::new(access.signer(access.uri(), SignerOptions::default())?);
             if signer.public_key().as_slice() != public_key {
-                return Err(Error::OtherKey { key: path, uri: uri.to_string() });
+                return Err(Error::OtherKey { key: path, uri: access.uri().to_string() });
             }
             let identity = Identity::with_signer(&keys.x25519, Arc::clone(&signer) as Arc<dyn Signer>);
             Ok(Loaded { identity, signer: Some(signer) })
@@ -55,8 +63,8 @@ pub(crate) fn load(args: &KeyArgs, token: &TokenArgs, mode: ModeArg) -> Result<L
 }
 
 /// As [`load`], but where no file is named and there is no default one, an identity for this one use. Says so.
-pub(crate) fn load_or_ephemeral(args: &KeyArgs, token: &TokenArgs, mode: ModeArg) -> Result<Loaded, Error> {
-    match load(args, token, mode) {
+pub(crate) fn load_or_ephemeral(args: &KeyArgs, signer: &SignerArgs, mode: ModeArg) -> Result<Loaded, Error> {
+    match load(args, signer, mode) {
         Err(Error::KeyMissing(path)) if args.key.is_none() => {
             let identity = Identity::from_secret(&generate()?);
             note(format_args!(

@@ -14,10 +14,10 @@ use zeroize::{Zeroize, Zeroizing};
 /// The first line of a key file.
 const HEADER: &str = "b4ae-identity-v1\n";
 /// No key file is longer than this, in bytes.
-pub(crate) const MAX_LEN: usize = 8192;
+pub(crate) const MAX_LEN: usize = 12 * 1024;
 
 /// The longest name of a key in a token, in bytes.
-const MAX_URI_LEN: usize = 1024;
+const MAX_URI_LEN: usize = 4096;
 
 /// What a passphrase costs to try: 64 MiB and three passes, the second recommendation of RFC 9106.
 const COST: Cost = Cost { memory_kib: 64 * 1024, passes: 3, lanes: 1 };

@@ -42,6 +42,20 @@ pub(crate) fn load(path: &Path, passphrase_file: Option<&Path>) -> Result<Keys, 
     )
 }
 
+/// Whether this user, or root, is who may write the key file.
+#[cfg(unix)]
+pub(crate) fn is_own(path: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt as _;
+    let user = rustix::process::geteuid().as_raw();
+    path.metadata().is_ok_and(|metadata| [0, user].contains(&metadata.uid()))
+}
+
+/// Other systems do not say.
+#[cfg(not(unix))]
+pub(crate) fn is_own(_: &Path) -> bool {
+    true
+}
+
 enum Refused {
     File(Invalid),
     Passphrase(Error),

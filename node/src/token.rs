@@ -1,19 +1,22 @@
 //! Tokens as the node uses them: reached with options and a PIN, and watched while they are in use.
 
+use std::mem::discriminant;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use b4ae_hsm::{
-    HsmError, Pin, Pkcs11Signer, Pkcs11Uri, SignerOptions, SignerState, Token, TokenInfo, UriError, list_tokens,
+    HsmError, Pin, PinTries, Pkcs11Signer, Pkcs11Uri, SignerOptions, SignerState, Token, TokenInfo, UriError,
+    list_tokens,
 };
 use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::{MissedTickBehavior, interval};
+use zeroize::Zeroizing;
 
 use crate::cli::hsm::TokenArgs;
 use crate::credential::Source;
 use crate::error::Error;
-use crate::output::{Notice, note};
+use crate::output::{Notice, note, printable};
 use crate::printer::Outlet;
 
 /// How often a signer is looked at. Looking costs nothing: the token is not asked.
@@ -22,58 +25,78 @@ const LOOK: Duration = Duration::from_secs(1);
 /// looks.
 const ASK: (u32, u32) = (3, 60);
 
-/// The URI that `text` is, with the module of `args` where it names none. No error repeats the text: there may be a PIN
-/// in it that does not belong there.
-pub(crate) fn uri(text: &str, args: &TokenArgs) -> Result<Pkcs11Uri, Error> {
-    let uri: Pkcs11Uri = text.parse().map_err(|error: UriError| Error::Usage(error.to_string()))?;
-    with_module(uri, args)
+/// A token that was named, and the PIN for it: obtained once, whatever is done with it.
+pub(crate) struct Access {
+    uri: Pkcs11Uri,
+    /// Without one, the token has a keypad of its own, or opening it will tell what is wrong.
+    pin: Option<Zeroizing<Vec<u8>>>,
 }
 
-/// `uri`, with the module of `args` where it names none.
-pub(crate) fn with_module(uri: Pkcs11Uri, args: &TokenArgs) -> Result<Pkcs11Uri, Error> {
-    match (&args.module, uri.module_path()) {
-        (Some(module), None) => {
-            uri.with_module_path(module).map_err(|error| Error::Usage(format!("--module: {error}")))
-        }
-        _ => Ok(uri),
+/// The URI that `text` is, with the module of `args` if there is one. No error repeats the text: there may be a PIN in it
+/// that does not belong there.
+pub(crate) fn uri(text: &str, args: &TokenArgs) -> Result<Pkcs11Uri, Error> {
+    let uri: Pkcs11Uri = text.parse().map_err(|error: UriError| Error::Usage(error.to_string()))?;
+    match &args.module {
+        Some(module) => uri.with_module_path(module).map_err(|error| Error::Usage(format!("--module: {error}"))),
+        None => Ok(uri),
     }
 }
 
-/// The signer of the key that `uri` names, which has its module.
-pub(crate) fn signer(uri: &Pkcs11Uri, args: &TokenArgs) -> Result<Pkcs11Signer, Error> {
-    signer_with(uri, args, SignerOptions::default())
+impl Access {
+    /// To the token that `uri` names. Its PIN is asked for where it was not given, unless that would be in vain.
+    pub(crate) fn new(uri: Pkcs11Uri, args: &TokenArgs) -> Result<Self, Error> {
+        let source = source(&uri, args);
+        let pin = match source.given()? {
+            Some(pin) => Some(pin),
+            None => match find(&uri)? {
+                token if token.pin_pad || !takes_pin(&token) => None,
+                token => Some(source.existing(&format!("the token {}", printable(token.label.as_bytes())))?),
+            },
+        };
+        Ok(Self { uri, pin })
+    }
+
+    /// The name by which the token, and perhaps a key, was asked for.
+    pub(crate) fn uri(&self) -> &Pkcs11Uri {
+        &self.uri
+    }
+
+    /// The token, with its user logged in.
+    pub(crate) fn open(&self) -> Result<Token, Error> {
+        Token::open(&self.uri, self.pin()?).map_err(Error::Token)
+    }
+
+    /// The signer of the key that `uri` names, in this token.
+    pub(crate) fn signer(&self, uri: &Pkcs11Uri, options: SignerOptions) -> Result<Pkcs11Signer, Error> {
+        match self.pin()? {
+            Some(pin) => Pkcs11Signer::open_with(uri, pin, options).map_err(Error::Token),
+            // It may be that the token says more.
+            None => self.open().and(Err(Error::Token(HsmError::PinMissing))),
+        }
+    }
+
+    fn pin(&self) -> Result<Option<Pin>, Error> {
+        self.pin.clone().map(Pin::new).transpose().map_err(Error::Token)
+    }
 }
 
-/// The same, with options.
-pub(crate) fn signer_with(uri: &Pkcs11Uri, args: &TokenArgs, options: SignerOptions) -> Result<Pkcs11Signer, Error> {
-    let pin = pin(uri, args)?.ok_or(HsmError::PinMissing).map_err(Error::Token)?;
-    Pkcs11Signer::open_with(uri, pin, options).map_err(Error::Token)
+/// Whether a login is worth a PIN.
+pub(crate) fn takes_pin(token: &TokenInfo) -> bool {
+    token.initialised && token.user_pin_set && token.pin_tries != PinTries::Locked
 }
 
-/// The token that `uri` names, with its owner logged in.
-pub(crate) fn open(uri: &Pkcs11Uri, args: &TokenArgs) -> Result<Token, Error> {
-    let pin = pin(uri, args)?;
-    Token::open(uri, pin).map_err(Error::Token)
-}
-
-/// The PIN for `uri`, if it was given.
-pub(crate) fn has_pin(uri: &Pkcs11Uri, args: &TokenArgs) -> Result<bool, Error> {
-    Ok(source(uri, args).given()?.is_some())
-}
-
-/// The PIN for `uri`, asked for where it was not given, unless it is typed at the token itself.
-fn pin(uri: &Pkcs11Uri, args: &TokenArgs) -> Result<Option<Pin>, Error> {
-    // First, so that nobody is asked for a PIN in vain.
-    let tokens = list_tokens(uri).map_err(Error::Token)?;
-    let source = source(uri, args);
-    let text = match (source.given()?, tokens.as_slice()) {
-        (Some(text), _) => text,
-        (None, [TokenInfo { pin_pad: true, .. }]) => return Ok(None),
-        (None, [token]) => source.existing(&format!("the token {}", token.label))?,
-        // Opening it says what is wrong.
-        (None, _) => return Ok(None),
-    };
-    Pin::new(text).map(Some).map_err(Error::Token)
+/// The one token that `uri` names, blank ones aside.
+fn find(uri: &Pkcs11Uri) -> Result<TokenInfo, Error> {
+    let mut tokens = list_tokens(uri).map_err(Error::Token)?;
+    if tokens.len() > 1 {
+        tokens.retain(|token| token.initialised);
+    }
+    let names = || tokens.iter().map(|token| token.uri.to_string()).collect();
+    match tokens.len() {
+        0 => Err(Error::Token(HsmError::NoToken { uri: uri.to_string() })),
+        1 => Ok(tokens.remove(0)),
+        _ => Err(Error::Token(HsmError::SeveralTokens { uri: uri.to_string(), tokens: names() })),
+    }
 }
 
 /// Where the PIN for `uri` is looked for.
@@ -86,37 +109,49 @@ fn source<'a>(uri: &'a Pkcs11Uri, args: &'a TokenArgs) -> Source<'a> {
 pub(crate) async fn watch(signer: Arc<Pkcs11Signer>, outlet: Option<Outlet>) {
     let mut looks = interval(LOOK);
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut lost = false;
+    let mut lost = None;
     let mut since_asked = 0;
     let mut asked = None;
     loop {
         looks.tick().await;
         since_asked += 1;
         // One at a time, on a thread of its own: a token that hangs has that one.
-        if since_asked >= if lost { ASK.0 } else { ASK.1 } && asked.as_ref().is_none_or(JoinHandle::is_finished) {
+        let due = since_asked >= if lost.is_some() { ASK.0 } else { ASK.1 };
+        if due && asked.as_ref().is_none_or(JoinHandle::is_finished) {
             let signer = Arc::clone(&signer);
             asked = Some(spawn_blocking(move || _ = signer.check()));
             since_asked = 0;
         }
-        let trouble = match signer.status().state {
-            SignerState::Ready => None,
-            SignerState::Lost { error, .. } => Some(error.to_string()),
+        let (kind, reason) = match signer.status().state {
+            SignerState::Ready => (None, None),
+            SignerState::Lost { error, .. } => (Some(Some(discriminant(&error))), Some(trouble(&error))),
             SignerState::Stalled { since } => {
-                Some(format!("the token has not answered for {} s", since.elapsed().as_secs()))
+                (Some(None), Some(format!("the token has not answered for {} s", since.elapsed().as_secs())))
             }
         };
-        if trouble.is_some() == lost {
+        // What is told once is not told again, but another trouble is: the token is back and does not take the PIN.
+        if kind == lost {
             continue;
         }
-        lost = trouble.is_some();
-        match &trouble {
+        lost = kind;
+        match &reason {
             Some(why) => note(format_args!(
-                "{why}: new handshakes in mode B fail until it is back; open sessions and mode A go on"
+                "{why}: new handshakes in mode B fail until that is mended; open sessions and mode A go on"
             )),
             None => note("the token is back: handshakes in mode B succeed again"),
         }
         if let Some(outlet) = &outlet {
-            outlet.print(Notice::Token { trouble }.render(true)).await;
+            outlet.print(Notice::Token { trouble: reason }.render(true)).await;
         }
+    }
+}
+
+/// What is wrong, and if it does not mend itself, that too.
+fn trouble(error: &HsmError) -> String {
+    match error {
+        HsmError::PinIncorrect { .. } | HsmError::PinLocked { .. } | HsmError::PinExpired { .. } => {
+            format!("{error}; the node has to be started again once that is put right")
+        }
+        error => error.to_string(),
     }
 }

@@ -15,9 +15,23 @@ pub(crate) struct TokenArgs {
                 the service's credential b4ae-hsm-pin, else it is asked for"
     )]
     pub(crate) pin_file: Option<PathBuf>,
-    /// The token's PKCS#11 module, where its URI has no module-path
+    /// The token's PKCS#11 module, whatever its URI says
     #[arg(long, value_name = "FILE", env = "B4AE_HSM_MODULE")]
     pub(crate) module: Option<PathBuf>,
+}
+
+/// Where the key is that a key file refers to.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct SignerArgs {
+    /// Where the key is now that the key file says is in a token
+    #[arg(
+        long,
+        value_name = "URI",
+        help = "Where the key is now that the key file says is in a token, as when it was cloned to another device"
+    )]
+    pub(crate) hsm: Option<String>,
+    #[command(flatten)]
+    pub(crate) token: TokenArgs,
 }
 
 /// Options of `hsm`.

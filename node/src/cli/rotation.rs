@@ -48,6 +48,9 @@ pub(crate) struct Make {
     pub(crate) to_passphrase_file: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) token: TokenArgs,
+    /// The file with the PIN of the other identity's token, if it is another token
+    #[arg(long, value_name = "FILE")]
+    pub(crate) to_pin_file: Option<PathBuf>,
     /// How long both are to be accepted, from now on
     #[arg(long, value_name = "N", default_value_t = 30, value_parser = clap::value_parser!(u64).range(0..=366))]
     pub(crate) days: u64,

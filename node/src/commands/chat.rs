@@ -21,7 +21,7 @@ const GOODBYE: Duration = Duration::from_secs(10);
 /// Talks with one peer until either side has had enough.
 pub(crate) fn run(args: &Chat) -> Result<(), Error> {
     let uri = args.uri.as_deref().map(address::parse).transpose()?;
-    let Loaded { identity, signer } = identity::load_or_ephemeral(&args.key, &args.token, args.mode)?;
+    let Loaded { identity, signer } = identity::load_or_ephemeral(&args.key, &args.signer, args.mode)?;
     let modes = net::modes(args.mode, &identity)?;
     let config = match uri {
         Some(_) => net::client(args.traffic, None)?,

@@ -5,13 +5,14 @@ mod report;
 
 use std::io::{self, Write as _};
 
-use b4ae_hsm::{HsmError, KeyInfo, Pkcs11Uri, Token, list_tokens};
+use b4ae_hsm::{HsmError, KeyInfo, Pkcs11Uri, SignerOptions, Token, list_tokens};
 use console::Term;
+use data_encoding::HEXLOWER;
 
 use crate::cli::hsm::{Destroy, Hsm, HsmCommand, List, Test};
 use crate::error::Error;
-use crate::output::{self, note};
-use crate::token;
+use crate::output::{self, note, printable};
+use crate::token::{self, Access};
 
 /// Does what `args` ask of a token.
 pub(crate) fn run(args: &Hsm) -> Result<(), Error> {
@@ -19,7 +20,9 @@ pub(crate) fn run(args: &Hsm) -> Result<(), Error> {
         HsmCommand::List(args) => list(args),
         HsmCommand::Generate(args) => {
             let uri = token::uri(&args.uri, &args.token)?;
-            let key = generate(&token::open(&uri, &args.token)?, &uri)?;
+            label(&uri)?;
+            let access = Access::new(uri, &args.token)?;
+            let key = generate(&access.open()?, access.uri())?;
             output::line(&key.uri().to_string())
         }
         HsmCommand::Test(args) => test(args),
@@ -28,15 +31,21 @@ pub(crate) fn run(args: &Hsm) -> Result<(), Error> {
     }
 }
 
+/// The label of the key that `uri` names.
+pub(crate) fn label(uri: &Pkcs11Uri) -> Result<&str, Error> {
+    uri.object().ok_or_else(|| {
+        Error::Usage("the URI names no key: give it a label, as in pkcs11:token=LABEL;object=LABEL".into())
+    })
+}
+
 /// A new key with the label and id of `uri`.
 pub(crate) fn generate(token: &Token, uri: &Pkcs11Uri) -> Result<KeyInfo, Error> {
-    let label = uri.object().ok_or_else(|| {
-        Error::Usage("the URI names no key: give it a label, as in pkcs11:token=LABEL;object=LABEL".into())
-    })?;
+    let label = label(uri)?;
     let key = token.generate(label, uri.id()).map_err(Error::Token)?;
     note(format_args!(
-        "made the key {label} in the token {}: it cannot be read from it, nor backed up",
-        token.info().label
+        "made the key {} in the token {}: it cannot be read from it, nor backed up",
+        printable(label.as_bytes()),
+        printable(token.info().label.as_bytes())
     ));
     Ok(key)
 }
@@ -48,8 +57,13 @@ fn list(args: &List) -> Result<(), Error> {
     let keys = match tokens.as_slice() {
         [] => return Err(Error::Token(HsmError::NoToken { uri: uri.to_string() })),
         // One PIN is tried with one token alone: each try that fails brings a token nearer to locking itself.
-        [_] if Term::stderr().is_term() || token::has_pin(&uri, &args.token)? => {
-            Some(token::open(&uri, &args.token).and_then(|token| token.keys().map_err(Error::Token)))
+        [one] if token::takes_pin(one) => {
+            let access = Access::new(uri.clone(), &args.token);
+            match access {
+                // There is nobody to ask, and nothing was given.
+                Err(Error::SecretMissing { .. }) => None,
+                access => Some(access.and_then(|access| access.open()?.keys().map_err(Error::Token))),
+            }
         }
         _ => None,
     };
@@ -65,16 +79,16 @@ fn list(args: &List) -> Result<(), Error> {
 
 /// Whether a token can sign for an identity. What it can do is printed even where it cannot.
 fn test(args: &Test) -> Result<(), Error> {
-    let uri = token::uri(&args.uri, &args.token)?;
-    let token = token::open(&uri, &args.token)?;
+    let access = Access::new(token::uri(&args.uri, &args.token)?, &args.token)?;
+    let token = access.open()?;
     let can = token.capabilities().map_err(Error::Token)?;
-    let names_key = uri.object().is_some() || uri.id().is_some();
-    // As `serve` would open it: found, of the right kind, and able to sign what verifies.
-    let key = if names_key { Some(one(&token, &uri)) } else { None };
+    let names_key = access.uri().object().is_some() || access.uri().id().is_some();
+    let key = if names_key { Some(one(&token, &access)) } else { None };
     let shown = key.as_ref().and_then(|key| key.as_ref().ok());
     output::line(&report::test(token.info(), &can, shown, args.json))?;
     if let Some(key) = key {
-        return token::signer(&key?.uri(), &args.token).map(drop);
+        // As `serve` opens it: of the right kind, and able to sign what verifies.
+        return access.signer(&key?.uri(), SignerOptions::default()).map(drop);
     }
     // Says that there is no ML-DSA, where there is none.
     token.keys().map_err(Error::Token)?;
@@ -85,7 +99,7 @@ fn test(args: &Test) -> Result<(), Error> {
     }
 }
 
-/// The one key of `token` that matches the URI it was opened with.
+/// The one key of `token` that matches the URI it was opened with, if there is one.
 pub(crate) fn find(token: &Token, uri: &Pkcs11Uri) -> Result<Option<KeyInfo>, Error> {
     let mut keys = token.keys().map_err(Error::Token)?;
     match keys.len() {
@@ -97,43 +111,45 @@ pub(crate) fn find(token: &Token, uri: &Pkcs11Uri) -> Result<Option<KeyInfo>, Er
     }
 }
 
-fn one(token: &Token, uri: &Pkcs11Uri) -> Result<KeyInfo, Error> {
-    let name = format!("the token {:?}", token.info().label);
-    find(token, uri)?.ok_or_else(|| Error::Token(HsmError::NoKey { token: name, uri: uri.to_string() }))
+/// The one key that the URI of `access` names, or what is wrong with it.
+fn one(token: &Token, access: &Access) -> Result<KeyInfo, Error> {
+    match find(token, access.uri())? {
+        Some(key) => Ok(key),
+        None => access.signer(access.uri(), SignerOptions::default()).map(|signer| signer.key().clone()),
+    }
 }
 
 /// Destroys one key, having asked.
 fn destroy(args: &Destroy) -> Result<(), Error> {
-    let uri = token::uri(&args.uri, &args.token)?;
-    let Some(id) = uri.id() else {
+    let access = Access::new(token::uri(&args.uri, &args.token)?, &args.token)?;
+    let Some(id) = access.uri().id() else {
         return Err(Error::Usage("name the key by its id (id=%01%02… in the URI): `b4ae hsm list` shows it".into()));
     };
-    let token = token::open(&uri, &args.token)?;
-    let key = one(&token, &uri)?;
+    let token = access.open()?;
+    // One that no identity could use can be destroyed too.
+    let name = find(&token, access.uri())?.map_or_else(|| access.uri().clone(), |key| key.uri());
     if !args.yes {
-        ask(&key)?;
+        ask(&name, id)?;
     }
     token.delete(id).map_err(Error::Token)?;
-    note(format_args!("destroyed {}", key.uri()));
+    note(format_args!("destroyed {name}"));
     Ok(())
 }
 
-/// Has the user type the key's label, or nothing is done.
-fn ask(key: &KeyInfo) -> Result<(), Error> {
+/// Has the user type the key's id, or nothing is done.
+fn ask(name: &Pkcs11Uri, id: &[u8]) -> Result<(), Error> {
     let terminal = Term::stderr();
     if !terminal.is_term() {
         return Err(Error::Usage(
             "nobody is there to ask whether to destroy the key: give --yes to do it unasked".into(),
         ));
     }
-    let reading = Error::io("reading the answer");
+    let id = HEXLOWER.encode(id);
     let _ = write!(
         io::stderr(),
-        "b4ae: {}\n      will be destroyed for good, and with it every identity that signs with it.\n      Type its \
-         label, {}, to go on: ",
-        key.uri(),
-        output::printable(key.label.as_bytes())
+        "b4ae: {name}\n      will be destroyed for good, and with it every identity that signs with it.\n      Type its id, \
+         {id}, to go on: "
     );
-    let answer = terminal.read_line().map_err(reading)?;
-    if answer == key.label { Ok(()) } else { Err(Error::Usage("that is not its label: nothing was destroyed".into())) }
+    let answer = terminal.read_line().map_err(Error::io("reading the answer"))?;
+    if answer == id { Ok(()) } else { Err(Error::Usage("that is not its id: nothing was destroyed".into())) }
 }

@@ -10,6 +10,7 @@ use data_encoding::BASE64;
 use humantime::format_rfc3339_seconds;
 use serde_json::json;
 
+use crate::cli::hsm::{SignerArgs, TokenArgs};
 use crate::cli::rotation::{Make, Rotation as Args, RotationCommand, Show};
 use crate::cli::{KeyArgs, ModeArg};
 use crate::error::Error;
@@ -37,8 +38,13 @@ fn make(args: &Make) -> Result<(), Error> {
         // Before a token is asked.
         keystore::check(path, false).map_err(|_| Error::Exists(path.clone()))?;
     }
-    let [old, new] = [&args.key, &to].map(|key| identity::load(key, &args.token, ModeArg::B));
-    let (old, new) = (old?.identity, new?.identity);
+    let theirs = TokenArgs { pin_file: args.to_pin_file.clone(), module: args.token.module.clone() };
+    let old_signer = SignerArgs { hsm: None, token: args.token.clone() };
+    let new_signer =
+        SignerArgs { hsm: None, token: if args.to_pin_file.is_some() { theirs } else { args.token.clone() } };
+    // One after the other: a PIN that is refused is not tried again with the second.
+    let old = identity::load(&args.key, &old_signer, ModeArg::B)?.identity;
+    let new = identity::load(&to, &new_signer, ModeArg::B)?.identity;
     let from = Clock::wall();
     let until = UnixTime(from.0.saturating_add(args.days * DAY));
     let statement =

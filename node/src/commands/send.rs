@@ -33,6 +33,8 @@ enum Source {
 /// Sends what `args` name.
 pub(crate) fn run(args: &Send) -> Result<(), Error> {
     let uri = address::parse(&args.uri)?;
+    // Before anything reads standard input: at a terminal a PIN is typed there too.
+    let Loaded { identity, signer } = identity::load_or_ephemeral(&args.key, &args.signer, args.mode)?;
     let max = Limits::default().message;
     let source = match (&args.file, &args.message) {
         (Some(path), _) if path == Path::new("-") => Source::One(whole(io::stdin().lock(), "standard input", max)?),
@@ -42,7 +44,6 @@ pub(crate) fn run(args: &Send) -> Result<(), Error> {
         }
         (None, text) => Source::One(bytes(text.clone().unwrap_or_default())?),
     };
-    let Loaded { identity, signer } = identity::load_or_ephemeral(&args.key, &args.token, args.mode)?;
     let modes = net::modes(args.mode, &identity)?;
     let limit = args.timeout.map(|seconds| Duration::from_secs(seconds.into()));
     let config = net::client(args.traffic, limit)?;

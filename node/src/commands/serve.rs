@@ -19,7 +19,7 @@ const GOODBYE: Duration = Duration::from_secs(5);
 
 /// Serves until asked to stop.
 pub(crate) fn run(args: &Serve) -> Result<(), Error> {
-    let Loaded { identity, signer } = identity::load(&args.key, &args.token, args.mode)?;
+    let Loaded { identity, signer } = identity::load(&args.key, &args.signer, args.mode)?;
     let modes = net::modes(args.mode, &identity)?;
     let accept = match args.allow.as_slice() {
         [] => Accept::Anyone(modes),

@@ -229,3 +229,91 @@ fn a_successor_is_named_by_the_old_key_in_the_token_and_the_old_key_is_destroyed
     token.run(&["rotation", "make", "--key", old, "--to", new]).fails(14, &["no ML-DSA private key"]);
     token.run(&["hsm", "test", &format!("{TOKEN};object=new")]).ok();
 }
+
+#[test]
+#[ignore = "needs the test token: scripts/check hsm"]
+fn a_key_is_found_where_the_options_say_that_it_is_now() {
+    let token = Token::new();
+    let module = token.path("vendor.so");
+    std::os::unix::fs::symlink(token.module(), &module).unwrap();
+    let module = module.to_str().unwrap();
+    token.run(&["keygen", "--hsm", KEY, "--module", module]).ok();
+    fs::remove_file(module).unwrap();
+    let start = |more: &[&str]| {
+        let mut command = token.command(&[&["serve", "--listen", "127.0.0.1:0", "--allow"], more].concat());
+        command.env_remove("B4AE_HSM_MODULE");
+        Running::start(command).outcome()
+    };
+    // Nobody's fingerprint: it starts, and then the command line is refused.
+    start(&["none"]).fails(2, &["none"]);
+    let peer = token.run(&["id", "--no-qr", "--host", "h"]).ok().out.split_whitespace().nth(1).unwrap().to_owned();
+    start(&[&peer]).fails(14, &["cannot be loaded", "vendor.so"]);
+    for now in [&["--module", token.module()][..], &["--hsm", &format!("{KEY}?module-path={}", token.module())]] {
+        let mut command = token.command(&[&["serve", "--listen", "127.0.0.1:0", "--json"], now].concat());
+        command.env_remove("B4AE_HSM_MODULE");
+        crate::run::Server::start(command);
+    }
+}
+
+#[test]
+#[ignore = "needs the test token: scripts/check hsm"]
+fn a_pin_is_obtained_once_and_tried_once_whatever_the_command() {
+    let token = Token::new();
+    let path = token.path("new.key");
+    let new = path.to_str().unwrap();
+    token.keygen();
+    token.run(&["keygen", "--hsm", &format!("{TOKEN};object=new"), "-o", new]).ok();
+    let pipe = |pin: &str, args: &str| {
+        let mut command = std::process::Command::new("bash");
+        let line = format!("exec \"$0\" {args} --pin-file <(echo {pin})");
+        command.args(["-c", &line, env!("CARGO_BIN_EXE_b4ae")]);
+        for (name, value) in token.command_without_pin(&[]).get_envs() {
+            command.env(name, value.unwrap());
+        }
+        command.env("PATH", std::env::var_os("PATH").unwrap());
+        command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
+        Running::start(command).outcome()
+    };
+    pipe(PIN, &format!("hsm test '{KEY}'")).ok();
+    pipe(PIN, &format!("keygen --hsm '{TOKEN};object=third' -o '{new}.third'")).ok();
+    for args in ["hsm test", "hsm list", "hsm bench", "hsm generate"] {
+        let before = token.calls("C_Login");
+        pipe("271828", &format!("{args} '{KEY}'")).fails(5, &["refused the PIN"]);
+        assert_eq!(token.calls("C_Login") - before, 1, "{args}");
+        // All tries are given back.
+        token.run(&["hsm", "test", KEY]).ok();
+    }
+    let before = token.calls("C_Login");
+    let mut command = token.command(&["rotation", "make", "--to", new]);
+    command.env("B4AE_HSM_PIN", "271828");
+    Running::start(command).outcome().fails(5, &["refused the PIN"]);
+    assert_eq!(token.calls("C_Login") - before, 1);
+}
+
+#[test]
+#[ignore = "needs the test token: scripts/check hsm"]
+fn a_token_that_is_not_there_is_not_mistaken_for_a_missing_pin() {
+    let token = Token::new();
+    for args in [["hsm", "test"], ["hsm", "list"], ["hsm", "bench"], ["hsm", "generate"], ["keygen", "--hsm"]] {
+        let mut command = token.command_without_pin(&args);
+        command.arg("pkcs11:token=another;object=node");
+        Running::start(command).outcome().fails(14, &["no token matches", "b4ae hsm list"]);
+    }
+    token.run(&["hsm", "generate", TOKEN]).fails(2, &["names no key", "object="]);
+}
+
+#[test]
+#[ignore = "needs the test token: scripts/check hsm"]
+fn the_module_in_another_users_key_file_is_not_loaded() {
+    let token = Token::new();
+    token.keygen();
+    let key = token.path("data/b4ae/identity.key");
+    if std::os::unix::fs::chown(&key, Some(12345), None).is_err() {
+        // Only root can give a file away, and only root reads such a file.
+        return;
+    }
+    let mut command = token.command(&["serve", "--listen", "127.0.0.1:0"]);
+    command.env_remove("B4AE_HSM_MODULE");
+    Running::start(command).outcome().fails(4, &["another user's", "names a module", "--module"]);
+    token.serve(&["--rate", "200"]);
+}

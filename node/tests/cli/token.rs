@@ -73,6 +73,11 @@ impl Token {
         self.home.path("faults")
     }
 
+    /// Where its module is.
+    pub(crate) fn module(&self) -> &str {
+        self.module.to_str().unwrap()
+    }
+
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.home.path(name)
     }

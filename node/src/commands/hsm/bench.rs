@@ -9,7 +9,8 @@ use serde::Serialize;
 
 use crate::cli::hsm::Bench;
 use crate::error::Error;
-use crate::{output, token};
+use crate::output;
+use crate::token::{self, Access};
 
 /// What was measured with one number of sessions.
 #[derive(Debug, Serialize)]
@@ -27,7 +28,8 @@ pub(crate) fn run(args: &Bench) -> Result<(), Error> {
     let most = usize::from(args.sessions);
     let mut options = SignerOptions::default();
     options.max_sessions = most;
-    let signer = token::signer_with(&token::uri(&args.uri, &args.token)?, &args.token, options)?;
+    let access = Access::new(token::uri(&args.uri, &args.token)?, &args.token)?;
+    let signer = access.signer(access.uri(), options)?;
     let mut all = Vec::new();
     let mut counts: Vec<_> = iter::successors(Some(most), |n| (*n > 1).then_some(n / 2)).collect();
     counts.reverse();
