@@ -32,8 +32,8 @@ const KEYS: usize = 32 + 32;
 /// nobody can name a successor for an identity that is not theirs, nor somebody else as their own. It names no peer and
 /// no session, and whoever has the old fingerprint can verify it without any connection.
 ///
-/// What it does *not* say is that the old identity is one you know. Compare [`old_id`](Self::old_id) with the fingerprint
-/// that you pinned before [`new_id`](Self::new_id) takes its place.
+/// What it does *not* say is that the old identity is one you know. Compare [`old_id`](Self::old_id) with the
+/// fingerprint that you pinned before [`new_id`](Self::new_id) takes its place.
 ///
 /// ```
 /// use b4ae_core::{Identity, Rotation, SecretIdentity, Seed, UnixTime};
@@ -70,9 +70,9 @@ impl Rotation {
     /// States that `new` takes the place of `old`: peers may meet `new` at or after `from`, and `old` until `until`,
     /// that second included.
     ///
-    /// Asks the [`Signer`](crate::Signer)s of the identities that have one, the old one's first, and so **blocks** for as
-    /// long as a hardware token takes; and it takes up to 256 KiB of stack, like a [`Job`](crate::Job). `seed` hedges the
-    /// signatures: they are sound even if it is not, so long as the keys are secret.
+    /// Asks the [`Signer`](crate::Signer)s of the identities that have one, the old one's first, and so **blocks** for
+    /// as long as a hardware token takes; and it takes up to 256 KiB of stack, like a [`Job`](crate::Job). `seed`
+    /// hedges the signatures: they are sound even if it is not, so long as the keys are secret.
     pub fn sign(
         old: &Identity,
         new: &Identity,
