@@ -233,18 +233,15 @@ fn message(role: &[u8; 8], body: &[u8]) -> [u8; 64] {
 
 /// A statement without its signatures.
 fn body(old: &Identity, new: &Identity, from: UnixTime, until: UnixTime) -> Result<Vec<u8>, RotationError> {
-    let keys = [
-        Keys::of(old).ok_or(RotationError::OldSigner)?, //
-        Keys::of(new).ok_or(RotationError::NewSigner)?,
-    ];
-    let flags =
-        keys.iter().zip(FLAGS).fold(0, |flags, (keys, flag)| flags | if keys.ml_dsa.is_some() { flag } else { 0 });
+    let old = Keys::of(old).ok_or(RotationError::OldSigner)?;
+    let new = Keys::of(new).ok_or(RotationError::NewSigner)?;
+    let flag = |keys: &Keys<'_>, flag| if keys.ml_dsa.is_some() { flag } else { 0 };
     let mut body = Vec::with_capacity(Rotation::MAX_LEN);
     body.extend_from_slice(LABEL);
-    body.push(flags);
+    body.push(flag(&old, FLAGS[0]) | flag(&new, FLAGS[1]));
     body.extend_from_slice(&from.0.to_le_bytes());
     body.extend_from_slice(&until.0.to_le_bytes());
-    for keys in keys {
+    for keys in [old, new] {
         body.extend_from_slice(keys.x25519);
         body.extend_from_slice(keys.ml_kem_hash);
         body.extend_from_slice(keys.ml_dsa.map_or(&[], |key| key));
