@@ -32,8 +32,8 @@ const KEYS: usize = 32 + 32;
 /// nobody can name a successor for an identity that is not theirs, nor somebody else as their own. It names no peer and
 /// no session, and whoever has the old fingerprint can verify it without any connection.
 ///
-/// What it does *not* say is that the old identity is one you know. Compare [`old_id`](Self::old_id) with the fingerprint
-/// that you pinned before [`new_id`](Self::new_id) takes its place.
+/// What it does *not* say is that the old identity is one you know. Compare [`old_id`](Self::old_id) with the
+/// fingerprint that you pinned before [`new_id`](Self::new_id) takes its place.
 ///
 /// ```
 /// use b4ae_core::{Identity, Rotation, SecretIdentity, Seed, UnixTime};
@@ -70,9 +70,9 @@ impl Rotation {
     /// States that `new` takes the place of `old`: peers may meet `new` at or after `from`, and `old` until `until`,
     /// that second included.
     ///
-    /// Asks the [`Signer`](crate::Signer)s of the identities that have one, the old one's first, and so **blocks** for as
-    /// long as a hardware token takes; and it takes up to 256 KiB of stack, like a [`Job`](crate::Job). `seed` hedges the
-    /// signatures: they are sound even if it is not, so long as the keys are secret.
+    /// Asks the [`Signer`](crate::Signer)s of the identities that have one, the old one's first, and so **blocks** for
+    /// as long as a hardware token takes; and it takes up to 256 KiB of stack, like a [`Job`](crate::Job). `seed`
+    /// hedges the signatures: they are sound even if it is not, so long as the keys are secret.
     pub fn sign(
         old: &Identity,
         new: &Identity,
@@ -233,18 +233,15 @@ fn message(role: &[u8; 8], body: &[u8]) -> [u8; 64] {
 
 /// A statement without its signatures.
 fn body(old: &Identity, new: &Identity, from: UnixTime, until: UnixTime) -> Result<Vec<u8>, RotationError> {
-    let keys = [
-        Keys::of(old).ok_or(RotationError::OldSigner)?, //
-        Keys::of(new).ok_or(RotationError::NewSigner)?,
-    ];
-    let flags =
-        keys.iter().zip(FLAGS).fold(0, |flags, (keys, flag)| flags | if keys.ml_dsa.is_some() { flag } else { 0 });
+    let old = Keys::of(old).ok_or(RotationError::OldSigner)?;
+    let new = Keys::of(new).ok_or(RotationError::NewSigner)?;
+    let flag = |keys: &Keys<'_>, flag| if keys.ml_dsa.is_some() { flag } else { 0 };
     let mut body = Vec::with_capacity(Rotation::MAX_LEN);
     body.extend_from_slice(LABEL);
-    body.push(flags);
+    body.push(flag(&old, FLAGS[0]) | flag(&new, FLAGS[1]));
     body.extend_from_slice(&from.0.to_le_bytes());
     body.extend_from_slice(&until.0.to_le_bytes());
-    for keys in keys {
+    for keys in [old, new] {
         body.extend_from_slice(keys.x25519);
         body.extend_from_slice(keys.ml_kem_hash);
         body.extend_from_slice(keys.ml_dsa.map_or(&[], |key| key));

@@ -1,5 +1,6 @@
-//! XEdDSA on Curve25519 (Signal, "The XEdDSA and VXEdDSA Signature Schemes", revision 1): signatures under the key pair
-//! that X25519 has. They are Ed25519's (RFC 8032), under the one of the key's two Edwards points whose sign is zero.
+//! XEdDSA on Curve25519 (Signal, "The XEdDSA and `VXEdDSA` Signature Schemes", revision 1): signatures under the key
+//! pair that X25519 has. They are Ed25519's (RFC 8032), under the one of the key's two Edwards points whose sign is
+//! zero.
 //!
 //! What is signed here outlives every session, and is evidence to anybody: nothing but statements about an identity
 //! itself may be.
@@ -123,8 +124,8 @@ pub(crate) fn secrets(private: &Secret<32>, message: &[u8], random: &Secret<64>)
     [clamp_integer(*private.expose()), a.to_bytes(), r.to_bytes()].map(Secret::new)
 }
 
-/// [`sign`] as Signal's own code has it: where the key's sign is zero as it is, the nonce's hash is fed the clamped key,
-/// which the specification has reduced. Verifiers cannot tell.
+/// [`sign`] as Signal's own code has it: where the key's sign is zero as it is, the nonce's hash is fed the clamped
+/// key, which the specification has reduced. Verifiers cannot tell.
 #[cfg(test)]
 pub(super) fn sign_unreduced(private: &Secret<32>, message: &[u8], random: &Secret<64>) -> [u8; SIGNATURE_LEN] {
     let (a, public) = key_pair(private);

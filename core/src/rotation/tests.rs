@@ -153,11 +153,8 @@ fn each_key_that_is_named_has_to_have_signed() {
     let (old, new) = (both(1), both(2));
     let signatures = 33 + 2 * (64 + 2592);
     let statement = sign(&old, &new).unwrap();
-    let parts = [
-        (0, RotationError::OldSignature),
-        (64 + 4627, RotationError::NewSignature), //
-    ];
-    for (n, (at, error)) in parts.into_iter().enumerate() {
+    let errors = [(0, RotationError::OldSignature), (64 + 4627, RotationError::NewSignature)];
+    for (n, (at, error)) in errors.into_iter().enumerate() {
         let message = message(ROLES[n], &statement.as_bytes()[..signatures]);
         let xeddsa = &mut statement.as_bytes().to_vec();
         xeddsa[signatures + at..][..64].copy_from_slice(&xeddsa::sign(&stranger.x25519, &message, &random().secret()));

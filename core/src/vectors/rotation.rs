@@ -11,7 +11,7 @@ use crate::random::Stream;
 use crate::{Identity, Rotation, Secret, SecretIdentity, UnixTime};
 
 #[derive(Serialize)]
-pub(super) struct Statement {
+pub(super) struct Vector {
     what: &'static str,
     old: Party,
     new: Party,
@@ -30,19 +30,16 @@ struct Party {
 }
 
 /// Without ML-DSA-87 keys, and with.
-pub(super) fn all() -> Vec<Statement> {
+pub(super) fn all() -> Vec<Vector> {
     let alone = [0, 1].map(|n| {
         let SecretIdentity { x25519, .. } = SecretIdentity::generate(&identity_seed(n));
         Identity::from_secret(&SecretIdentity { x25519, ml_dsa: None })
     });
-    [
-        Statement::new("X25519 keys alone", &alone),
-        Statement::new("X25519 and ML-DSA-87 keys", &[identity(0), identity(1)]),
-    ]
-    .into()
+    [Vector::new("X25519 keys alone", &alone), Vector::new("X25519 and ML-DSA-87 keys", &[identity(0), identity(1)])]
+        .into()
 }
 
-impl Statement {
+impl Vector {
     fn new(what: &'static str, [old, new]: &[Identity; 2]) -> Self {
         let stream = || Stream::new(Secret::new([14; 32]));
         let (from, until) = (UnixTime(1_800_000_000), UnixTime(1_802_592_000));
