@@ -1,7 +1,6 @@
 //! Signers that are slow, dead, or never come back, as hardware tokens may be: what needs no signature goes on as if
 //! nothing were, and what needs one says what it failed of.
 
-#[allow(unreachable_pub, reason = "helpers of tests")]
 mod support;
 
 use std::sync::Arc;

@@ -145,15 +145,17 @@ class Initiator:
         return self.hello[37:45]
 
     def init(self, cookie: wire.Cookie) -> bytes:
-        """The Init message that answers a Challenge."""
-        require(any(1 << mode & cookie.accepted for mode in self.offer if mode), "no common mode")
+        """The Init message that answers a Challenge; then `mode` is there."""
+        common = [mode for mode in self.offer if mode and 1 << mode & cookie.accepted]
+        require(bool(common), "no common mode")
+        self.mode = common[0]
         self.transcript = Transcript(self.hello, cookie.cookie, self.responder)
         message = self.hello + x25519_public(self.ephemeral) + self._kem.public_key().public_bytes_raw()
         self.transcript.mix_init(message)
         return message
 
     def read_response(self, message: bytes) -> None:
-        """Verifies a Response; then `mode`, `peer_connection_id`, `finish_key` and `status_key` are there."""
+        """Verifies a Response; then `peer_connection_id`, `finish_key` and `status_key` are there."""
         t = self.transcript
         self._e_r = message[:32]
         t.mix_hash(self._e_r)
@@ -164,8 +166,8 @@ class Initiator:
         t.mix_key(x25519(self.ephemeral, block.x25519))
         h = t.h
         answer = t.decrypt(message[1760:])
-        self.mode, self.peer_connection_id = answer[0], answer[1:9]
-        require(self.mode != 0 and self.mode in self.offer, "a mode that was not offered")
+        self.peer_connection_id = answer[1:9]
+        require(answer[0] == self.mode, "another mode than was agreed")
         require(len(answer) == (7235 if self.mode == MODE_B else 16), "an answer of another length")
         if self.mode == MODE_B:
             _check_proof(block, answer[16:], _signed(b"respond.", h, self.responder, bytes(32)))
