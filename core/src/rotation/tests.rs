@@ -247,7 +247,7 @@ impl Signer for Token {
 fn with_token(n: u8, signs: Option<u8>) -> Identity {
     let secret = SecretIdentity::generate(&Seed::new([n; 32]));
     let key = SoftwareSigner::new(secret.ml_dsa.as_ref().unwrap());
-    Identity::with_signer(&secret.x25519, Some(Arc::new(Token { key, signs })))
+    Identity::with_signer(&secret.x25519, Arc::new(Token { key, signs }))
 }
 
 #[test]
