@@ -22,8 +22,10 @@ const FLAGS: [u8; 2] = [1, 2];
 const ROLES: [&[u8; 8]; 2] = [b"replaced", b"succeeds"];
 /// Bytes before the keys: label, flags, two times.
 const HEAD: usize = LABEL.len() + 1 + 8 + 8;
+/// Stands for a static ML-KEM-1024 key, which no identity of this version has, and which could not sign.
+const NO_ML_KEM: [u8; 32] = [0; 32];
 /// Bytes of an identity's keys without that of ML-DSA-87.
-const KEYS: usize = 32 + 32;
+const KEYS: usize = 32 + NO_ML_KEM.len();
 
 /// A statement by which the owner of an identity names its successor, made with [`Rotation::sign`] or taken in with
 /// [`Rotation::from_bytes`]: whichever it was, **its signatures are right**.
@@ -183,7 +185,8 @@ impl fmt::Debug for Rotation {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum RotationError {
-    /// The bytes are no rotation statement of this version: another label, unknown flags, or another length.
+    /// The bytes are no rotation statement of this version: another label, unknown flags, a static ML-KEM-1024 key, or
+    /// another length.
     Format,
     /// Old and new identity are the same.
     SameIdentity,
@@ -243,7 +246,7 @@ fn body(old: &Identity, new: &Identity, from: UnixTime, until: UnixTime) -> Resu
     body.extend_from_slice(&until.0.to_le_bytes());
     for keys in [old, new] {
         body.extend_from_slice(keys.x25519);
-        body.extend_from_slice(keys.ml_kem_hash);
+        body.extend_from_slice(&NO_ML_KEM);
         body.extend_from_slice(keys.ml_dsa.map_or(&[], |key| key));
     }
     Ok(body)
@@ -268,7 +271,6 @@ pub(crate) fn signed(body: Vec<u8>, identities: [&Identity; 2], random: &mut Str
 /// The public keys of an identity, as a statement has them: from these the fingerprint is computed.
 struct Keys<'b> {
     x25519: &'b [u8; 32],
-    ml_kem_hash: &'b [u8; 32],
     ml_dsa: Option<&'b [u8; ML_DSA_PUBLIC_KEY_LEN]>,
 }
 
@@ -278,14 +280,14 @@ impl<'b> Keys<'b> {
         let public = &identity.0.public;
         let ml_dsa = identity.0.signer.as_ref().map(|signer| signer.public_key());
         let complete = ml_dsa.is_some() || public.ml_dsa_hash == [0; 32];
-        complete.then_some(Self { x25519: &public.x25519, ml_kem_hash: &public.ml_kem_hash, ml_dsa })
+        complete.then_some(Self { x25519: &public.x25519, ml_dsa })
     }
 
     fn peer_id(&self) -> PeerId {
         PeerId::of(&PublicKeys {
             x25519: *self.x25519,
             ml_dsa_hash: self.ml_dsa.map_or([0; 32], PublicKeys::hash_ml_dsa),
-            ml_kem_hash: *self.ml_kem_hash,
+            ml_kem_hash: NO_ML_KEM,
         })
     }
 }
@@ -323,7 +325,11 @@ impl<'b> Reader<'b> {
     }
 
     fn keys(&mut self, has_ml_dsa: bool) -> Result<Keys<'b>, RotationError> {
-        Ok(Keys { x25519: self.take()?, ml_kem_hash: self.take()?, ml_dsa: self.take_if(has_ml_dsa)? })
+        let x25519 = self.take()?;
+        if *self.take()? != NO_ML_KEM {
+            return Err(RotationError::Format);
+        }
+        Ok(Keys { x25519, ml_dsa: self.take_if(has_ml_dsa)? })
     }
 
     fn signatures(&mut self, has_ml_dsa: bool) -> Result<Signatures<'b>, RotationError> {

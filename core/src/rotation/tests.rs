@@ -137,12 +137,17 @@ fn nobody_succeeds_himself_whoever_signed_it() {
     }
 }
 
+/// A static ML-KEM-1024 key would be part of the fingerprint, and could not sign.
 #[test]
-fn the_hash_of_a_static_key_is_part_of_the_fingerprint() {
+fn a_key_that_cannot_sign_is_refused_whoever_signed_it() {
     let (old, new) = (x25519_only(1), x25519_only(2));
-    let read = of_changed([&old, &new], |body| body[33 + 32..33 + 64].fill(7)).unwrap();
-    let keys = PublicKeys { ml_kem_hash: [7; 32], ..old.0.public };
-    assert_eq!((read.old_id(), read.new_id()), (PeerId::of(&keys), new.peer_id()));
+    for at in (33 + 32..33 + 64).chain(33 + 64 + 32..33 + 128) {
+        assert_eq!(of_changed([&old, &new], |body| body[at] = 1), Err(RotationError::Format), "byte {at}");
+    }
+    let (old, new) = (both(1), both(2));
+    for at in [33 + 32, 33 + 64 + 2592 + 63] {
+        assert_eq!(of_changed([&old, &new], |body| body[at] = 1), Err(RotationError::Format), "byte {at}");
+    }
 }
 
 /// Whose keys are named, and whose signed: each place of a signature in turn is somebody else's.
