@@ -34,6 +34,9 @@ const KEYS: usize = 32 + NO_ML_KEM.len();
 /// nobody can name a successor for an identity that is not theirs, nor somebody else as their own. It names no peer and
 /// no session, and whoever has the old fingerprint can verify it without any connection.
 ///
+/// Two are equal if all their bytes are. Signed twice, the same is said in other bytes: compare the identities and the
+/// times where that is meant.
+///
 /// What it does *not* say is that the old identity is one you know. Compare [`old_id`](Self::old_id) with the
 /// fingerprint that you pinned before [`new_id`](Self::new_id) takes its place.
 ///
@@ -103,7 +106,9 @@ impl Rotation {
     }
 
     /// Takes in a statement and verifies its signatures, offline and without a clock. What is refused is of no use to
-    /// anybody; what is taken is the only spelling of what it says and who signed it.
+    /// anybody; what is taken is, signature by signature and to the last byte, what its signers made. They can make
+    /// many that say the same, since they sign with randomness; whoever has not their keys makes no other
+    /// signature.
     ///
     /// Takes about a millisecond where there are ML-DSA-87 keys, and as much stack as [`sign`](Self::sign).
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, RotationError> {

@@ -52,7 +52,7 @@ pub fn run(data: &[u8]) -> usize {
     }
 }
 
-/// Whatever is taken was signed, to the last byte: without the keys nobody makes a second spelling of it.
+/// Whatever is taken was signed, to the last byte: without the keys there is no second spelling of a signature.
 fn check(bytes: &[u8]) -> Result<&'static Rotation, RotationError> {
     let read = Rotation::from_bytes(bytes);
     let signed = world().statements.iter().find(|signed| signed.as_bytes() == bytes);
