@@ -101,8 +101,15 @@ impl Rotation {
     ) -> Result<Self, RotationError> {
         check([old.peer_id(), new.peer_id()], from, until)?;
         let statement = signed(body(old, new, from, until)?, [old, new], random)?;
-        // What a token made has to be what it should be: it is not noticed later, when the old key may be gone.
-        Self::from_bytes(&statement)
+        // What tokens made has to be what it should be: it is not noticed later, when the old key may be gone.
+        let made = Self::from_bytes(&statement)?;
+        if made.old_id() != old.peer_id() {
+            return Err(RotationError::OldKey);
+        }
+        if made.new_id() != new.peer_id() {
+            return Err(RotationError::NewKey);
+        }
+        Ok(made)
     }
 
     /// Takes in a statement and verifies its signatures, offline and without a clock. What is refused is of no use to
@@ -201,6 +208,10 @@ pub enum RotationError {
     OldSigner,
     /// The new identity's signer did not sign, or is not at hand.
     NewSigner,
+    /// The old identity's signer shows another public key than when the identity was made of it.
+    OldKey,
+    /// The new identity's signer shows another public key than when the identity was made of it.
+    NewKey,
     /// A signature of the old identity's is wrong: the statement is forged or damaged, or the signer signed wrongly.
     OldSignature,
     /// A signature of the new identity's is wrong, for the same reasons.
@@ -215,6 +226,12 @@ impl fmt::Display for RotationError {
             Self::Overlap => "the overlap must not end before it begins, nor last longer than 366 days",
             Self::OldSigner => "the signer of the old identity did not sign: its hardware token is absent or locked",
             Self::NewSigner => "the signer of the new identity did not sign: its hardware token is absent or locked",
+            Self::OldKey => {
+                "the signer of the old identity holds another key than it did: use the hardware token it was made with"
+            }
+            Self::NewKey => {
+                "the signer of the new identity holds another key than it did: use the hardware token it was made with"
+            }
             Self::OldSignature => "the old identity did not sign this statement, or it was changed since",
             Self::NewSignature => "the new identity did not sign this statement, or it was changed since",
         })
