@@ -19,7 +19,7 @@ const LABEL: &[u8; 16] = b"B4AE2-rotation-1";
 /// Flags: which identity has an ML-DSA-87 key.
 const FLAGS: [u8; 2] = [1, 2];
 /// As what each identity signs.
-const ROLES: [&[u8; 8]; 2] = [b"replaced", b"succeeds"];
+pub(crate) const ROLES: [&[u8; 8]; 2] = [b"replaced", b"succeeds"];
 /// Bytes before the keys: label, flags, two times.
 const HEAD: usize = LABEL.len() + 1 + 8 + 8;
 /// Stands for a static ML-KEM-1024 key, which no identity of this version has, and which could not sign.
@@ -252,7 +252,7 @@ fn check([old, new]: [PeerId; 2], from: UnixTime, until: UnixTime) -> Result<(),
 }
 
 /// What an identity signs: everything before the signatures, and as what.
-fn message(role: &[u8; 8], body: &[u8]) -> [u8; 64] {
+pub(crate) fn message(role: &[u8; 8], body: &[u8]) -> [u8; 64] {
     hash::digest_64(b"B4AE2-rotation..", &[role, body])
 }
 
