@@ -12,8 +12,10 @@ use std::{format, vec};
 
 use crate::crypto::{burn_stack, xeddsa};
 use crate::handshake::transcript::Transcript;
-use crate::job::{Job, Outcome, Work};
+use crate::job::{Job, ML_DSA_PUBLIC_KEY_LEN, Outcome, Work};
 use crate::mode::Mode;
+use crate::random::Stream;
+use crate::rotation::{ROLES, message};
 use crate::session::chain::{SendChain, Workspace};
 use crate::session::link::{CELL_STACK, Link, Side};
 use crate::{
@@ -243,7 +245,7 @@ fn nothing_is_left_of_a_mode_b_session() {
     nothing_is_left(0x73, ModePolicy::B);
 }
 
-/// Two identities' keys, and what was made of them and drawn for a signature.
+/// Identities' keys, and what [`Rotation::sign`] drew and made of them.
 #[test]
 fn nothing_is_left_of_a_rotation() {
     let (mut keys, mut within) = (Needles::default(), Needles::default());
@@ -251,20 +253,30 @@ fn nothing_is_left_of_a_rotation() {
         let SecretIdentity { x25519, ml_dsa } = SecretIdentity::generate(&Seed::new([n; 32]));
         keys.add("an X25519 identity", x25519.expose());
         keys.add("an ML-DSA-87 seed", ml_dsa.as_ref().unwrap().expose());
-        let random = Secret::new(core::array::from_fn(|i| (i as u8).wrapping_mul(7) ^ n));
-        let [clamped, scalar, nonce] = xeddsa::secrets(&x25519, b"a statement", &random);
-        xeddsa::sign(&x25519, b"a statement", &random);
-        // May share a half with the key itself.
-        keys.add("a clamped key", clamped.expose());
-        within.add("an XEdDSA scalar", scalar.expose());
-        within.add("an XEdDSA nonce", nonce.expose());
-        within.add("the randomness of a signature", random.expose());
         Identity::from_secret(&SecretIdentity { x25519, ml_dsa: ml_dsa.filter(|_| signs) })
     };
     let identities = [(0x75, false), (0x76, false), (0x77, true)].map(|(n, signs)| identity(n, signs));
     for new in &identities[1..] {
-        let (from, until) = (UnixTime(1), UnixTime(2));
-        Rotation::sign(&identities[0], new, from, until, &Seed::new([0x78; 32])).unwrap();
+        let seed = || Seed::new([0x78; 32]);
+        let sign = || Rotation::sign(&identities[0], new, UnixTime(1), UnixTime(2), &seed()).unwrap();
+        let statement = sign();
+        let body = 33 + 2 * 64 + if new.can_sign() { ML_DSA_PUBLIC_KEY_LEN } else { 0 };
+        let (body, signatures) = statement.as_bytes().split_at(body);
+        let mut drawn = Stream::new(seed().derive(b"B4AE2-rotation-z"));
+        for ((identity, role), signature) in [&identities[0], new].into_iter().zip(ROLES).zip(signatures.chunks(64)) {
+            let (private, message, random) = (&identity.0.x25519, message(role, body), drawn.secret());
+            assert_eq!(xeddsa::sign(private, &message, &random), signature, "it was drawn otherwise");
+            let [clamped, scalar, nonce] = xeddsa::secrets(private, &message, &random);
+            // May share a half with the key itself.
+            keys.add("a clamped key", clamped.expose());
+            within.add("an XEdDSA scalar", scalar.expose());
+            within.add("an XEdDSA nonce", nonce.expose());
+            within.add("the randomness of a signature", random.expose());
+        }
+        drop(drawn);
+        burn_stack::<2048>();
+        // The same again: what was computed above to look for is gone.
+        sign();
         assert_eq!(within.found(), Vec::<&str>::new(), "of a signature");
     }
     assert!(!keys.found().is_empty(), "the search can find: the identities are in use");
@@ -283,10 +295,11 @@ fn a_copy_left_on_the_heap_is_found() {
 
 const PAINT: u8 = 0xa5;
 /// Bytes of stack that are painted, and how much of it is the reader's, who comes after.
-const REACH: usize = 1 << 14;
+const REACH: usize = 1 << 15;
 const READER: usize = 1 << 13;
 
 #[inline(never)]
+#[expect(clippy::large_stack_arrays, reason = "the stack is what is painted")]
 fn paint_stack() {
     let paint = [core::hint::black_box(PAINT); REACH];
     core::hint::black_box(&paint);
@@ -312,11 +325,11 @@ fn stack_after(memory: &File, work: impl FnOnce()) -> Vec<u8> {
     stack
 }
 
-/// Asserts that nothing was written to below what was overwritten in the end, but for the return address of the call
-/// that overwrote it.
-fn assert_overwritten(what: &str, stack: &[u8]) {
+/// Asserts that nothing was written to below the `words` that were overwritten in the end, but for the return address of
+/// the call that overwrote them.
+fn assert_overwritten(what: &str, words: usize, stack: &[u8]) {
     let deepest = stack.iter().position(|&byte| byte != PAINT).unwrap();
-    let overwritten = (0..64).any(|n| stack[deepest + n..][..CELL_STACK * 8].iter().all(|&byte| byte == 0));
+    let overwritten = (0..64).any(|n| stack[deepest + n..][..words * 8].iter().all(|&byte| byte == 0));
     assert!(overwritten, "{what} goes {} bytes deep, and not all of it is overwritten", stack.len() - deepest);
 }
 
@@ -328,7 +341,7 @@ fn no_secret_of_a_signature_is_left_on_the_stack() {
         let (private, random) = (Secret::new([n; 32]), Secret::new(core::array::from_fn(|i| i as u8 ^ n)));
         let [clamped, scalar, nonce] = xeddsa::secrets(&private, b"a statement", &random);
         let stack = stack_after(&memory, || _ = xeddsa::sign(&private, b"a statement", &random));
-        assert!(stack.iter().any(|&byte| byte != PAINT), "nothing was looked at");
+        assert_overwritten("signing", xeddsa::SIGN_STACK, &stack);
         let secrets: [(&str, &[u8]); 5] = [
             ("key", private.expose()),
             ("clamped key", clamped.expose()),
@@ -356,15 +369,15 @@ fn a_cell_is_overwritten_as_deep_as_it_goes() {
     // Past the turn of a generation.
     for counter in 0..300 {
         let stack = stack_after(&memory, || sender.seal(&mut work, &mut cell));
-        assert_overwritten("sealing", &stack);
+        assert_overwritten("sealing", CELL_STACK, &stack);
         let mut forged = cell;
         let stack = stack_after(&memory, || {
             let opened = receiver.open(Instant::ORIGIN, &mut work, &mut cell).map(|(counter, _)| counter);
             assert_eq!(opened, Ok(counter));
         });
-        assert_overwritten("opening", &stack);
+        assert_overwritten("opening", CELL_STACK, &stack);
         forged[500] ^= 1;
         let stack = stack_after(&memory, || assert!(receiver.open(Instant::ORIGIN, &mut work, &mut forged).is_err()));
-        assert_overwritten("refusing", &stack);
+        assert_overwritten("refusing", CELL_STACK, &stack);
     }
 }

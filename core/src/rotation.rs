@@ -19,11 +19,13 @@ const LABEL: &[u8; 16] = b"B4AE2-rotation-1";
 /// Flags: which identity has an ML-DSA-87 key.
 const FLAGS: [u8; 2] = [1, 2];
 /// As what each identity signs.
-const ROLES: [&[u8; 8]; 2] = [b"replaced", b"succeeds"];
+pub(crate) const ROLES: [&[u8; 8]; 2] = [b"replaced", b"succeeds"];
 /// Bytes before the keys: label, flags, two times.
 const HEAD: usize = LABEL.len() + 1 + 8 + 8;
+/// Stands for a static ML-KEM-1024 key, which no identity of this version has, and which could not sign.
+const NO_ML_KEM: [u8; 32] = [0; 32];
 /// Bytes of an identity's keys without that of ML-DSA-87.
-const KEYS: usize = 32 + 32;
+const KEYS: usize = 32 + NO_ML_KEM.len();
 
 /// A statement by which the owner of an identity names its successor, made with [`Rotation::sign`] or taken in with
 /// [`Rotation::from_bytes`]: whichever it was, **its signatures are right**.
@@ -31,6 +33,9 @@ const KEYS: usize = 32 + 32;
 /// It is signed by the keys of *both* identities, an X25519 key by XEdDSA and an ML-DSA-87 key where there is one. So
 /// nobody can name a successor for an identity that is not theirs, nor somebody else as their own. It names no peer and
 /// no session, and whoever has the old fingerprint can verify it without any connection.
+///
+/// Two are equal if all their bytes are. Signed twice, the same is said in other bytes: compare the identities and the
+/// times where that is meant.
 ///
 /// What it does *not* say is that the old identity is one you know. Compare [`old_id`](Self::old_id) with the
 /// fingerprint that you pinned before [`new_id`](Self::new_id) takes its place.
@@ -96,12 +101,21 @@ impl Rotation {
     ) -> Result<Self, RotationError> {
         check([old.peer_id(), new.peer_id()], from, until)?;
         let statement = signed(body(old, new, from, until)?, [old, new], random)?;
-        // What a token made has to be what it should be: it is not noticed later, when the old key may be gone.
-        Self::from_bytes(&statement)
+        // What tokens made has to be what it should be: it is not noticed later, when the old key may be gone.
+        let made = Self::from_bytes(&statement)?;
+        if made.old_id() != old.peer_id() {
+            return Err(RotationError::OldKey);
+        }
+        if made.new_id() != new.peer_id() {
+            return Err(RotationError::NewKey);
+        }
+        Ok(made)
     }
 
     /// Takes in a statement and verifies its signatures, offline and without a clock. What is refused is of no use to
-    /// anybody; what is taken is the only spelling of what it says and who signed it.
+    /// anybody; what is taken is, signature by signature and to the last byte, what its signers made. They can make
+    /// many that say the same, since they sign with randomness; whoever has not their keys makes no other
+    /// signature.
     ///
     /// Takes about a millisecond where there are ML-DSA-87 keys, and as much stack as [`sign`](Self::sign).
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, RotationError> {
@@ -183,7 +197,8 @@ impl fmt::Debug for Rotation {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum RotationError {
-    /// The bytes are no rotation statement of this version: another label, unknown flags, or another length.
+    /// The bytes are no rotation statement of this version: another label, unknown flags, a static ML-KEM-1024 key, or
+    /// another length.
     Format,
     /// Old and new identity are the same.
     SameIdentity,
@@ -193,6 +208,10 @@ pub enum RotationError {
     OldSigner,
     /// The new identity's signer did not sign, or is not at hand.
     NewSigner,
+    /// The old identity's signer shows another public key than when the identity was made of it.
+    OldKey,
+    /// The new identity's signer shows another public key than when the identity was made of it.
+    NewKey,
     /// A signature of the old identity's is wrong: the statement is forged or damaged, or the signer signed wrongly.
     OldSignature,
     /// A signature of the new identity's is wrong, for the same reasons.
@@ -207,6 +226,12 @@ impl fmt::Display for RotationError {
             Self::Overlap => "the overlap must not end before it begins, nor last longer than 366 days",
             Self::OldSigner => "the signer of the old identity did not sign: its hardware token is absent or locked",
             Self::NewSigner => "the signer of the new identity did not sign: its hardware token is absent or locked",
+            Self::OldKey => {
+                "the signer of the old identity holds another key than it did: use the hardware token it was made with"
+            }
+            Self::NewKey => {
+                "the signer of the new identity holds another key than it did: use the hardware token it was made with"
+            }
             Self::OldSignature => "the old identity did not sign this statement, or it was changed since",
             Self::NewSignature => "the new identity did not sign this statement, or it was changed since",
         })
@@ -227,7 +252,7 @@ fn check([old, new]: [PeerId; 2], from: UnixTime, until: UnixTime) -> Result<(),
 }
 
 /// What an identity signs: everything before the signatures, and as what.
-fn message(role: &[u8; 8], body: &[u8]) -> [u8; 64] {
+pub(crate) fn message(role: &[u8; 8], body: &[u8]) -> [u8; 64] {
     hash::digest_64(b"B4AE2-rotation..", &[role, body])
 }
 
@@ -243,7 +268,7 @@ fn body(old: &Identity, new: &Identity, from: UnixTime, until: UnixTime) -> Resu
     body.extend_from_slice(&until.0.to_le_bytes());
     for keys in [old, new] {
         body.extend_from_slice(keys.x25519);
-        body.extend_from_slice(keys.ml_kem_hash);
+        body.extend_from_slice(&NO_ML_KEM);
         body.extend_from_slice(keys.ml_dsa.map_or(&[], |key| key));
     }
     Ok(body)
@@ -268,7 +293,6 @@ pub(crate) fn signed(body: Vec<u8>, identities: [&Identity; 2], random: &mut Str
 /// The public keys of an identity, as a statement has them: from these the fingerprint is computed.
 struct Keys<'b> {
     x25519: &'b [u8; 32],
-    ml_kem_hash: &'b [u8; 32],
     ml_dsa: Option<&'b [u8; ML_DSA_PUBLIC_KEY_LEN]>,
 }
 
@@ -278,14 +302,14 @@ impl<'b> Keys<'b> {
         let public = &identity.0.public;
         let ml_dsa = identity.0.signer.as_ref().map(|signer| signer.public_key());
         let complete = ml_dsa.is_some() || public.ml_dsa_hash == [0; 32];
-        complete.then_some(Self { x25519: &public.x25519, ml_kem_hash: &public.ml_kem_hash, ml_dsa })
+        complete.then_some(Self { x25519: &public.x25519, ml_dsa })
     }
 
     fn peer_id(&self) -> PeerId {
         PeerId::of(&PublicKeys {
             x25519: *self.x25519,
             ml_dsa_hash: self.ml_dsa.map_or([0; 32], PublicKeys::hash_ml_dsa),
-            ml_kem_hash: *self.ml_kem_hash,
+            ml_kem_hash: NO_ML_KEM,
         })
     }
 }
@@ -323,7 +347,11 @@ impl<'b> Reader<'b> {
     }
 
     fn keys(&mut self, has_ml_dsa: bool) -> Result<Keys<'b>, RotationError> {
-        Ok(Keys { x25519: self.take()?, ml_kem_hash: self.take()?, ml_dsa: self.take_if(has_ml_dsa)? })
+        let x25519 = self.take()?;
+        if *self.take()? != NO_ML_KEM {
+            return Err(RotationError::Format);
+        }
+        Ok(Keys { x25519, ml_dsa: self.take_if(has_ml_dsa)? })
     }
 
     fn signatures(&mut self, has_ml_dsa: bool) -> Result<Signatures<'b>, RotationError> {

@@ -154,7 +154,9 @@ impl Error {
                 | HsmError::PinLocked { .. }
                 | HsmError::PinExpired { .. },
             ) => 5,
-            Self::Rotation(RotationError::OldSigner | RotationError::NewSigner)
+            Self::Rotation(
+                RotationError::OldSigner | RotationError::NewSigner | RotationError::OldKey | RotationError::NewKey,
+            )
             | Self::Token(_)
             | Self::TokenUnfit(_)
             | Self::OtherKey { .. }

@@ -272,13 +272,13 @@ class Rotations(unittest.TestCase):
                 expected = rotation.Rotation(*fingerprints, given["from"], given["until"])
                 self.assertEqual(rotation.read(statement), expected)
                 body, keys, signatures = rotation.split(statement)
-                for side, role, (public, hk, v), (classical, _) in zip(
+                for side, role, (public, v), (classical, _) in zip(
                     ("old", "new"), rotation.ROLES, keys, signatures, strict=True
                 ):
                     seed = given[side]["ml_dsa_seed"]
                     secret = Identity(unhex(given[side]["x25519_secret"]), seed and unhex(seed))
                     self.assertEqual(secret.fingerprint().hex(), given[side]["fingerprint"])
-                    self.assertEqual((secret.block().x25519, secret.block().ml_kem), (public, hk))
+                    self.assertEqual(secret.block().x25519, public)
                     self.assertEqual(v, seed and secret.signer().public_key().public_bytes_raw())
                     signed = rotation.message(role, body)
                     random = unhex(given[side]["xeddsa_random"])
@@ -290,6 +290,11 @@ class Rotations(unittest.TestCase):
                     changed = bytearray(statement)
                     changed[at] ^= 1
                     with self.assertRaises(Refused):
+                        rotation.read(bytes(changed))
+                for at in (65, 96, len(body) - (1 if keys[1][1] is None else 2593)):
+                    changed = bytearray(statement)
+                    changed[at] ^= 1
+                    with self.assertRaisesRegex(Refused, "ML-KEM"):
                         rotation.read(bytes(changed))
                 for wrong in (statement[:-1], statement + b"\0"):
                     with self.assertRaises(Refused):

@@ -1,5 +1,7 @@
 use alloc::sync::Arc;
 use alloc::{format, vec};
+use core::sync::atomic::AtomicUsize;
+use core::sync::atomic::Ordering::Relaxed;
 
 use super::*;
 use crate::crypto::x25519;
@@ -137,12 +139,17 @@ fn nobody_succeeds_himself_whoever_signed_it() {
     }
 }
 
+/// A static ML-KEM-1024 key would be part of the fingerprint, and could not sign.
 #[test]
-fn the_hash_of_a_static_key_is_part_of_the_fingerprint() {
+fn a_key_that_cannot_sign_is_refused_whoever_signed_it() {
     let (old, new) = (x25519_only(1), x25519_only(2));
-    let read = of_changed([&old, &new], |body| body[33 + 32..33 + 64].fill(7)).unwrap();
-    let keys = PublicKeys { ml_kem_hash: [7; 32], ..old.0.public };
-    assert_eq!((read.old_id(), read.new_id()), (PeerId::of(&keys), new.peer_id()));
+    for at in (33 + 32..33 + 64).chain(33 + 64 + 32..33 + 128) {
+        assert_eq!(of_changed([&old, &new], |body| body[at] = 1), Err(RotationError::Format), "byte {at}");
+    }
+    let (old, new) = (both(1), both(2));
+    for at in [33 + 32, 33 + 64 + 2592 + 63] {
+        assert_eq!(of_changed([&old, &new], |body| body[at] = 1), Err(RotationError::Format), "byte {at}");
+    }
 }
 
 /// Whose keys are named, and whose signed: each place of a signature in turn is somebody else's.
@@ -262,6 +269,41 @@ fn a_signer_that_does_not_sign_or_signs_wrongly_is_told_of() {
     // And not asked for what would be refused.
     let refused = Rotation::sign(&absent, &good[1], UNTIL, FROM, &seed());
     assert_eq!(refused, Err(RotationError::Overlap));
+}
+
+/// A token that shows one key when an identity is made of it, and another ever after.
+struct Replaced {
+    shows: AtomicUsize,
+    keys: [SoftwareSigner; 2],
+}
+
+impl Signer for Replaced {
+    fn public_key(&self) -> &[u8; ML_DSA_PUBLIC_KEY_LEN] {
+        self.keys[self.shows.fetch_add(1, Relaxed).min(1)].public_key()
+    }
+
+    fn sign(
+        &self,
+        message: &[u8; 64],
+        randomness: &[u8; 32],
+        signature: &mut [u8; ML_DSA_SIGNATURE_LEN],
+    ) -> Result<(), SignError> {
+        self.keys[1].sign(message, randomness, signature)
+    }
+}
+
+/// All that it says is signed, and it is not what was asked for.
+#[test]
+fn a_signer_that_shows_another_key_than_it_did_is_told_of() {
+    let replaced = || {
+        let [first, later] = [3, 4].map(|n| SecretIdentity::generate(&Seed::new([n; 32])));
+        let keys = [&first, &later].map(|secret| SoftwareSigner::new(secret.ml_dsa.as_ref().unwrap()));
+        let identity = Identity::with_signer(&first.x25519, Arc::new(Replaced { shows: AtomicUsize::new(0), keys }));
+        assert_eq!(identity.peer_id(), both(3).peer_id());
+        identity
+    };
+    assert_eq!(sign(&replaced(), &both(1)), Err(RotationError::OldKey));
+    assert_eq!(sign(&both(1), &replaced()), Err(RotationError::NewKey));
 }
 
 /// Its public key is not at hand either, and leaving it out would name another identity.

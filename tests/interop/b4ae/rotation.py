@@ -26,8 +26,8 @@ def message(role: bytes, body: bytes) -> bytes:
     return digest64("B4AE2-rotation..", role + body)
 
 
-def split(statement: bytes) -> tuple[bytes, list[tuple[bytes, bytes, bytes | None]], list[tuple[bytes, bytes | None]]]:
-    """The body; S, hK and V of both identities; the signatures of both."""
+def split(statement: bytes) -> tuple[bytes, list[tuple[bytes, bytes | None]], list[tuple[bytes, bytes | None]]]:
+    """The body; S and V of both identities; the signatures of both."""
     rest = statement
 
     def take(size: int) -> bytes:
@@ -41,7 +41,13 @@ def split(statement: bytes) -> tuple[bytes, list[tuple[bytes, bytes, bytes | Non
     require(flags <= 3, "unknown flags")
     take(16)
     signs = bool(flags & 1), bool(flags & 2)
-    keys = [(take(32), take(32), take(2592) if ml_dsa else None) for ml_dsa in signs]
+
+    def take_keys(ml_dsa: bool) -> tuple[bytes, bytes | None]:
+        s = take(32)
+        require(take(32) == bytes(32), "a static ML-KEM key")
+        return s, take(2592) if ml_dsa else None
+
+    keys = [take_keys(ml_dsa) for ml_dsa in signs]
     body = statement[: len(statement) - len(rest)]
     signatures = [(take(64), take(4627) if ml_dsa else None) for ml_dsa in signs]
     require(not rest, "too long")
@@ -50,11 +56,11 @@ def split(statement: bytes) -> tuple[bytes, list[tuple[bytes, bytes, bytes | Non
 
 def read(statement: bytes) -> Rotation:
     body, keys, signatures = split(statement)
-    old, new = (Block(s, ml_dsa_hash(v), hk).fingerprint() for s, hk, v in keys)
+    old, new = (Block(s, ml_dsa_hash(v)).fingerprint() for s, v in keys)
     require(old != new, "one identity")
     since, until = number(body[17:25]), number(body[25:33])
     require(since <= until <= since + LONGEST, "an overlap out of bounds")
-    for role, (s, _, v), (classical, post_quantum) in zip(ROLES, keys, signatures, strict=True):
+    for role, (s, v), (classical, post_quantum) in zip(ROLES, keys, signatures, strict=True):
         require(xeddsa.verify(s, message(role, body), classical), "a wrong XEdDSA signature")
         if v is not None:
             try:
