@@ -64,8 +64,8 @@ impl Handle {
             let peer = self.connect(addr, &uri.peer, modes)?;
             match poll_fn(|cx| peer.poll_established(cx)).await {
                 Ok(()) => return Peer::new(peer).ok_or(failure),
-                // Whoever is at this address need not be who is at the next, and it may have been a forger's answer that
-                // there was no signature for in time.
+                // Whoever is at this address need not be who is at the next, and it may have been a forger's answer
+                // that there was no signature for in time.
                 Err(ConnectError::Failed(
                     reason @ (CloseReason::Unreachable | CloseReason::HandshakeFailed | CloseReason::SignerFailed),
                 )) => failure = ConnectError::Failed(reason),

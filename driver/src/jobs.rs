@@ -15,8 +15,8 @@ use crate::sync::{Mutex, lock};
 /// Stack of a worker. A job needs 256 KiB when optimised, and several times that when not.
 const STACK: usize = 2 << 20;
 /// Jobs that lie before the threads that compute, so that these go on while the loop is at something else. Before those
-/// that sign lies none: a job is not to wait behind one that may never end, in a place where it can neither be overtaken
-/// nor wiped.
+/// that sign lies none: a job is not to wait behind one that may never end, in a place where it can neither be
+/// overtaken nor wiped.
 const AHEAD: usize = 16;
 /// Waiting jobs looked at, and dropped if nobody waits for them any more, for each that comes.
 const LOOKS: usize = 4;
@@ -110,8 +110,8 @@ impl Lane {
     }
 }
 
-/// Jobs that wait for a thread. Those of handshakes that this side began come first, since strangers can have it make as
-/// many others as its limits allow; and each kind in the order it came.
+/// Jobs that wait for a thread. Those of handshakes that this side began come first, since strangers can have it make
+/// as many others as its limits allow; and each kind in the order it came.
 #[derive(Default)]
 struct Waiting {
     jobs: BTreeMap<Place, Job>,

@@ -221,10 +221,7 @@ impl Engine {
         }
         match knock::read(&self.own_keys, datagram) {
             None => self.metrics.drops.stranger += 1,
-            Some(Knock::Hello(hello)) => {
-                let signs = message::select(hello.offer(), self.accept_bits) == Some(Mode::B);
-                self.challenge(path, hello.cid(), hello.hash(), signs);
-            }
+            Some(Knock::Hello(hello)) => self.challenge(path, hello.cid(), hello.hash(), self.signs(&hello)),
             Some(Knock::Init(header)) => self.init_fragment(path, &header, datagram),
         }
     }
@@ -260,8 +257,13 @@ impl Engine {
         Some(path)
     }
 
-    /// How hard a puzzle to ask now. Whoever needs no signature pays nothing for a signer that is slow, and for one that
-    /// never comes back nothing for ever.
+    /// Whether a handshake that begins with this Hello takes a signature of ours.
+    fn signs(&self, hello: &Hello) -> bool {
+        message::select(hello.offer(), self.accept_bits) == Some(Mode::B)
+    }
+
+    /// How hard a puzzle to ask now. Whoever needs no signature pays nothing for a signer that is slow, and for one
+    /// that never comes back nothing for ever.
     pub(crate) fn puzzle_bits(&self, signs: bool) -> u8 {
         let signing = if signs { self.signing_pressure.bits() } else { 0 };
         self.pressure.bits().max(signing).max(self.config.puzzle_bits_min)
@@ -290,8 +292,11 @@ impl Engine {
             // for the fragments of one Init.
             self.metrics.drops.replayed += 1;
             if header.index == 0 {
-                // What its Hello offers is not known.
-                self.challenge(path, header.cid, header.hello_hash, true);
+                // An Init begins with the Hello.
+                let hello = chunk.first_chunk().and_then(Hello::parse);
+                let hello = hello.filter(|hello| hello.hash() == header.hello_hash);
+                let signs = hello.is_none_or(|hello| self.signs(&hello));
+                self.challenge(path, header.cid, header.hello_hash, signs);
             }
             return;
         }
