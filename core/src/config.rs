@@ -41,7 +41,13 @@ pub struct Limits {
     pub pending_jobs: u32,
     /// Jobs handed out and not yet completed, for handshakes of others, that call the [`Signer`](crate::Signer):
     /// answers in mode B. Default 16. They are not among `pending_jobs`, so that a slow hardware token, or one
-    /// that never comes back, keeps nobody out who asks for mode A.
+    /// that never comes back, keeps nobody out who asks for mode A. Of one host, an IPv4 address or an IPv6 /64, there
+    /// are at most a quarter of them, and one at least.
+    ///
+    /// What a burst has beyond them is dropped, and its initiators try again, first within about a second. That bounds
+    /// what waits and not the signatures a second, since each signature makes room for the next. Sixteen is what a
+    /// token that takes a second for each still makes before the handshakes are forgotten, after 20 s: with more
+    /// places it would make no more of them in time, and everybody would be late.
     ///
     /// Memory: at most 15 000 bytes each where mode B is accepted, and the stack of whoever runs them.
     pub pending_signatures: u32,

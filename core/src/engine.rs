@@ -20,7 +20,7 @@ use crate::engine::routes::{Route, Routes};
 use crate::engine::slab::Slab;
 use crate::error::{CloseReason, ConfigError, UnknownSession};
 use crate::handshake::cookie::CookieJar;
-use crate::handshake::limiter::{Bucket, Limiter, Places};
+use crate::handshake::limiter::{Bucket, Limiter, Places, Signatures};
 use crate::handshake::message;
 use crate::handshake::replay::Replay;
 use crate::identity::{Identity, PeerId};
@@ -117,10 +117,12 @@ pub struct Engine {
     challenge_bucket: Bucket,
     challenges: VecDeque<Pending>,
     pressure: Pressure,
+    /// Of the signatures that are waited for.
+    signing_pressure: Pressure,
     half_open: Slab<HalfOpen>,
     by_cookie: BTreeMap<[u8; 32], u32>,
     pending_jobs: Outstanding,
-    pending_signatures: Outstanding,
+    pending_signatures: Signatures,
 }
 
 impl fmt::Debug for Engine {
@@ -183,10 +185,11 @@ impl Engine {
             challenge_bucket: Bucket::full(),
             challenges: VecDeque::new(),
             pressure: Pressure::new(now),
+            signing_pressure: Pressure::new(now),
             half_open: Slab::new(limits.half_open),
             by_cookie: BTreeMap::new(),
             pending_jobs: Outstanding::default(),
-            pending_signatures: Outstanding::default(),
+            pending_signatures: Signatures::default(),
             config: config.clone(),
         })
     }
@@ -336,7 +339,7 @@ impl Engine {
             // Those of others, besides our own.
             handshakes: self.metrics.handshakes.saturating_add(half_open),
             slots_skipped: self.scheduler.skipped(),
-            puzzle_bits: self.pressure.bits().max(self.config.puzzle_bits_min),
+            puzzle_bits: self.puzzle_bits(true),
             ..self.metrics
         }
     }

@@ -190,7 +190,8 @@ pub enum CloseReason {
     /// The handshake ended in failure: what answered could not prove to be the peer.
     HandshakeFailed,
     /// The [`Signer`](crate::Signer) of this side made no signature before the handshake's time was over: it failed, or
-    /// took longer. The peer had answered, and was told nothing.
+    /// a job that verifies what answered, and has the signer sign if it is the peer's, had not come back. So it is
+    /// not certain that the peer answered; nobody outside was told anything.
     SignerFailed,
     /// The two sides do not fit together: one sent what the other does not take, as when their limits differ.
     Protocol,
@@ -205,7 +206,9 @@ impl fmt::Display for CloseReason {
             Self::Unreachable => "no answer: the peer is down, or the address or the fingerprint is wrong",
             Self::NoCommonMode => "the peer accepts none of the modes offered",
             Self::HandshakeFailed => "the handshake failed: what answered could not prove to be the peer",
-            Self::SignerFailed => "our signer did not sign in time: its hardware token is absent, locked or too slow",
+            Self::SignerFailed => {
+                "our signer made no signature in time: it is absent, locked, slow, or was asked too late"
+            }
             Self::Protocol => "one side sent what the other does not take: their limits differ",
         })
     }

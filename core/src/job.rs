@@ -151,6 +151,11 @@ impl Errand {
 pub(crate) struct Outstanding(Arc<()>);
 
 impl Outstanding {
+    /// The most bytes of heap that a counter takes.
+    pub(crate) fn bound() -> u64 {
+        2 * size_of::<usize>() as u64
+    }
+
     pub(crate) fn one_more(&self) -> Self {
         Self(Arc::clone(&self.0))
     }
@@ -263,6 +268,14 @@ impl Job {
     #[must_use]
     pub fn signs(&self) -> bool {
         matches!(self.work, Work::Respond { mode: Mode::B, .. } | Work::Finish { mode: Mode::B, .. })
+    }
+
+    /// Whether it is for a handshake that this side began, and not for a stranger's.
+    ///
+    /// A driver has such jobs run first: of others there may be as many as strangers like.
+    #[must_use]
+    pub fn is_own(&self) -> bool {
+        matches!(self.ticket, Ticket::Session(_))
     }
 
     /// Whether its handshake still waits for it. One that nobody waits for comes to nothing, without calling the

@@ -35,7 +35,7 @@ pub struct Metrics {
     pub messages_delivered: u64,
     /// Message fragments sent again.
     pub retransmissions: u64,
-    /// Bits of the client puzzle asked at present.
+    /// Bits of the client puzzle asked at present: of those who ask for mode B, if that is more than of others.
     pub puzzle_bits: u8,
     /// Datagrams dropped, by reason.
     pub drops: Drops,

@@ -64,8 +64,11 @@ impl Handle {
             let peer = self.connect(addr, &uri.peer, modes)?;
             match poll_fn(|cx| peer.poll_established(cx)).await {
                 Ok(()) => return Peer::new(peer).ok_or(failure),
-                // Whoever is at this address need not be who is at the next.
-                Err(e @ ConnectError::Failed(CloseReason::Unreachable | CloseReason::HandshakeFailed)) => failure = e,
+                // Whoever is at this address need not be who is at the next, and it may have been a forger's answer
+                // that there was no signature for in time.
+                Err(ConnectError::Failed(
+                    reason @ (CloseReason::Unreachable | CloseReason::HandshakeFailed | CloseReason::SignerFailed),
+                )) => failure = ConnectError::Failed(reason),
                 Err(e) => return Err(e),
             }
         }
@@ -173,5 +176,78 @@ impl Handle {
 impl fmt::Debug for Handle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Handle").field("local", &self.local_addr()).field("peer_id", &self.peer_id()).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+    use std::sync::OnceLock;
+    use std::task::Waker;
+
+    use b4ae_core::{
+        Accept, Config, Identity, ML_DSA_PUBLIC_KEY_LEN, ML_DSA_SIGNATURE_LEN, Secret, SignError, Signer,
+        SoftwareSigner, Traffic,
+    };
+
+    use super::*;
+    use crate::{Driver, EndpointConfig, thread};
+
+    /// Does not sign before somebody knocks at an endpoint.
+    struct Token {
+        signer: SoftwareSigner,
+        endpoint: OnceLock<Handle>,
+    }
+
+    impl Signer for Token {
+        fn public_key(&self) -> &[u8; ML_DSA_PUBLIC_KEY_LEN] {
+            self.signer.public_key()
+        }
+
+        fn sign(
+            &self,
+            message: &[u8; 64],
+            randomness: &[u8; 32],
+            signature: &mut [u8; ML_DSA_SIGNATURE_LEN],
+        ) -> Result<(), SignError> {
+            if self.endpoint.get().is_none_or(|endpoint| endpoint.stats().metrics.challenges_sent == 0) {
+                return Err(SignError);
+            }
+            self.signer.sign(message, randomness, signature)
+        }
+    }
+
+    fn bind(n: u8, signer: Arc<dyn Signer>) -> Handle {
+        let config = Config::builder(Traffic::constant(Duration::from_millis(5)))
+            .accept(Accept::Anyone(ModePolicy::B))
+            .handshake_timeout(Duration::from_secs(3));
+        let identity = Identity::with_signer(&Secret::new([n; 32]), signer);
+        let config = EndpointConfig::new(identity, config.build().expect("a valid configuration"));
+        let config = config.listen("127.0.0.1:0".parse().expect("an address"));
+        let (driver, handle) = Driver::bind(config).expect("loopback can be bound");
+        thread::spawn(driver, false).expect("a thread can be started");
+        handle
+    }
+
+    #[test]
+    fn a_signature_that_was_not_made_for_one_address_may_be_for_the_next() {
+        let software = || SoftwareSigner::new(&Secret::new([9; 32]));
+        let [first, second] = [1, 1].map(|n| bind(n, Arc::new(software())));
+        let token = Arc::new(Token { signer: software(), endpoint: OnceLock::new() });
+        let client = bind(2, Arc::clone(&token) as Arc<dyn Signer>);
+        assert!(token.endpoint.set(second.clone()).is_ok());
+
+        let found = vec![first.local_addr(), second.local_addr()];
+        let uri = first.uri("localhost");
+        let mut opening = pin!(client.open(&uri, found, ModePolicy::B));
+        let opened = loop {
+            if let Poll::Ready(opened) = opening.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+                break opened;
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        };
+        let peer = opened.expect("the second address has the peer, and the token signs by then");
+        assert_eq!(peer.remote_addr(), second.local_addr());
+        assert!(client.stats().metrics.signatures_failed > 0, "the signer was asked at the first");
     }
 }

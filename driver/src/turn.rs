@@ -146,7 +146,7 @@ impl Driver {
         let launch = launch.and_then(Result::ok).unwrap_or(Launch::OFF);
         let waker = Arc::clone(&mailbox);
         let wake = move || waker.loop_waker.wake();
-        let jobs = JobPool::start(job_threads, signs, limits, &wake).map_err(BindError::Thread)?;
+        let jobs = JobPool::start(job_threads, signs, &wake).map_err(BindError::Thread)?;
         let handle = Handle::new(Arc::clone(&mailbox), flush_on_drop);
         let driver = Self {
             clock,
@@ -243,7 +243,10 @@ impl Driver {
         let found = self.exchange(now);
         let stop = self.advance_stop(now, found.stop);
 
-        self.jobs.submit(std::iter::from_fn(|| self.engine.poll_job()));
+        while let Some(job) = self.engine.poll_job() {
+            self.jobs.submit(job);
+            self.outbox.send_due(departure!(self));
+        }
         self.outbox.collect(&mut self.engine, departure!(self));
         self.outbox.send_due(departure!(self));
         match stop {

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use b4ae_core::{
     Accept, CloseReason, Event, Identity, Instant, Limits, ML_DSA_PUBLIC_KEY_LEN, ML_DSA_SIGNATURE_LEN, Metrics, Mode,
-    ModePolicy, Path, SessionId, SignError, Signer, SoftwareSigner, TransmitKind,
+    ModePolicy, Path, SessionId, Shutdown, SignError, Signer, SoftwareSigner, TransmitKind,
 };
 use b4ae_tests::secs;
 
@@ -123,6 +123,7 @@ fn flood(world: &mut World, seconds: u64, mut also: impl FnMut(&mut World, u64))
     let counters = metrics(world, SERVER);
     assert!(counters.drops.limited > 100, "the crowd asks for more than that: {counters:?}");
     assert!(counters.handshakes <= LIMITS.half_open, "{counters:?}");
+    assert!(counters.puzzle_bits > 0, "whoever asks for mode B has to pay for it: {counters:?}");
 }
 
 /// What passes between the server and the client, from `start` on.
@@ -163,6 +164,7 @@ fn a_signer_that_never_comes_back_keeps_nobody_out_who_asks_for_mode_a() {
 
     // What was asked of the signer comes back after all, for nobody any more: it is not asked, and there is room again.
     world.stuck.clear();
+    CROWD.skip(1).for_each(|n| world.engines[n].shutdown(world.now, Shutdown::Now));
     world.run(25_000);
     for (me, job) in std::mem::take(&mut world.held) {
         assert!(!job.is_wanted());
@@ -173,6 +175,38 @@ fn a_signer_that_never_comes_back_keeps_nobody_out_who_asks_for_mode_a() {
     world.run(1000);
     assert!(world.events.contains(&(CROWD.start, Event::Established(late))));
     assert_eq!(metrics(&world, SERVER).signatures, signed + 1);
+}
+
+/// A token that takes a second for a signature, and one address that asks for twenty times as many.
+#[test]
+fn one_address_does_not_keep_others_from_a_slow_signer() {
+    const FLOODER: usize = 1;
+    const HONEST: usize = 2;
+    let limits = Limits { pending_signatures: 16, ..Limits::default() };
+    let mut world = World::new((0..3).map(|n| match n {
+        FLOODER => constant(2).limits(limits).handshake_timeout(secs(2)),
+        _ => constant(2).limits(limits),
+    }));
+    world.stuck = vec![SERVER];
+    let peer = world.engines[SERVER].peer_id();
+    let mut honest = None;
+    for second in 0..20 {
+        if second == 8 {
+            honest = Some(world.connect(HONEST, SERVER, ModePolicy::B));
+        }
+        for _ in 0..20 {
+            // Full is fine: so many are under way already.
+            let _ = world.engines[FLOODER].connect(world.now, world.places[SERVER], &peer, ModePolicy::B);
+            world.run(50);
+        }
+        if !world.held.is_empty() {
+            let (me, job) = world.held.remove(0);
+            world.engines[me].handle_completion(world.now, job.run());
+        }
+        assert!(world.held.len() <= 4 + 1, "a quarter, and the other's");
+    }
+    assert!(metrics(&world, SERVER).drops.limited > 100, "{:?}", metrics(&world, SERVER));
+    assert_eq!(world.opened(HONEST), honest);
 }
 
 /// A client and a server with these tokens. The client dials in mode B.

@@ -62,6 +62,8 @@ pub(crate) struct Pending {
     path: Path,
     cid: [u8; 8],
     hello_hash: [u8; 32],
+    /// Whether a handshake with it takes a signature of ours.
+    signs: bool,
 }
 
 /// A handshake of another's whose address is verified.
@@ -178,7 +180,7 @@ impl HalfOpen {
     }
 }
 
-/// How hard a puzzle to ask: harder while the table of handshakes is crowded.
+/// How hard a puzzle to ask: harder while a budget is nearly used up.
 pub(crate) struct Pressure {
     bits: u8,
     looked: Instant,
@@ -193,7 +195,7 @@ impl Pressure {
         self.bits
     }
 
-    /// Two bits harder for each second above 70 % of the table, one easier for each below 30 %.
+    /// Two bits harder for each second above 70 % of the budget, one easier for each below 30 %.
     fn look(&mut self, now: Instant, used: usize, capacity: u32) {
         let seconds = (now - self.looked).as_secs();
         if seconds == 0 {
@@ -219,30 +221,32 @@ impl Engine {
         }
         match knock::read(&self.own_keys, datagram) {
             None => self.metrics.drops.stranger += 1,
-            Some(Knock::Hello(hello)) => self.challenge(path, hello.cid(), hello.hash()),
+            Some(Knock::Hello(hello)) => self.challenge(path, hello.cid(), hello.hash(), self.signs(&hello)),
             Some(Knock::Init(header)) => self.init_fragment(path, &header, datagram),
         }
     }
 
     /// Queues a Challenge, within the budget of the unverified.
-    fn challenge(&mut self, path: Path, cid: [u8; 8], hello_hash: [u8; 32]) {
+    fn challenge(&mut self, path: Path, cid: [u8; 8], hello_hash: [u8; 32], signs: bool) {
         let per_second = self.config.limits.challenges_per_second;
         let full = self.challenges.len() >= max_challenges(&self.config.limits);
         if full || !self.challenge_bucket.take(self.now, per_second, per_second / 10) {
             self.metrics.drops.limited += 1;
             return;
         }
-        self.challenges.push_back(Pending { path, cid, hello_hash });
+        self.challenges.push_back(Pending { path, cid, hello_hash, signs });
     }
 
     /// Writes the next Challenge. Nothing is remembered: the cookie comes back with the Init.
     pub(crate) fn write_challenge(&mut self, out: &mut [u8; DATAGRAM_LEN]) -> Option<Path> {
-        let Pending { path, cid, hello_hash } = self.challenges.pop_front()?;
-        self.pressure.look(self.now, self.half_open.len(), self.config.limits.half_open);
+        let Pending { path, cid, hello_hash, signs } = self.challenges.pop_front()?;
+        let limits = &self.config.limits;
+        self.pressure.look(self.now, self.half_open.len(), limits.half_open);
+        self.signing_pressure.look(self.now, self.pending_signatures.count(), limits.pending_signatures);
         let cookie = Cookie {
             time: CookieJar::time(self.now),
             nonce: self.random.public.bytes(),
-            puzzle_bits: self.pressure.bits().max(self.config.puzzle_bits_min),
+            puzzle_bits: self.puzzle_bits(signs),
             accept: self.accept_bits,
             stamp: [0; 8],
         };
@@ -251,6 +255,18 @@ impl Engine {
         sealed::write_challenge(&key, &cid, &Challenge { cookie, tag }, &mut self.random.public, out);
         self.metrics.challenges_sent += 1;
         Some(path)
+    }
+
+    /// Whether a handshake that begins with this Hello takes a signature of ours.
+    fn signs(&self, hello: &Hello) -> bool {
+        message::select(hello.offer(), self.accept_bits) == Some(Mode::B)
+    }
+
+    /// How hard a puzzle to ask now. Whoever needs no signature pays nothing for a signer that is slow, and for one
+    /// that never comes back nothing for ever.
+    pub(crate) fn puzzle_bits(&self, signs: bool) -> u8 {
+        let signing = if signs { self.signing_pressure.bits() } else { 0 };
+        self.pressure.bits().max(signing).max(self.config.puzzle_bits_min)
     }
 
     /// An Init fragment that knows our fingerprint; its cookie is still to be checked.
@@ -276,7 +292,11 @@ impl Engine {
             // for the fragments of one Init.
             self.metrics.drops.replayed += 1;
             if header.index == 0 {
-                self.challenge(path, header.cid, header.hello_hash);
+                // An Init begins with the Hello.
+                let hello = chunk.first_chunk().and_then(Hello::parse);
+                let hello = hello.filter(|hello| hello.hash() == header.hello_hash);
+                let signs = hello.is_none_or(|hello| self.signs(&hello));
+                self.challenge(path, header.cid, header.hello_hash, signs);
             }
             return;
         }
@@ -349,7 +369,9 @@ impl Engine {
             self.drop_half_open(slot);
             return;
         };
-        let Some(pending) = self.budget(mode == Mode::B) else {
+        let signs = mode == Mode::B;
+        let pending = if signs { self.place_for_signature(path.remote().ip()) } else { self.place_for_job() };
+        let Some(pending) = pending else {
             // Not remembered as used: the initiator's next try may find room.
             self.metrics.drops.limited += 1;
             self.drop_half_open(slot);
@@ -358,7 +380,7 @@ impl Engine {
         if !self.replay.insert(&cookie, &mut self.random.public) {
             self.metrics.drops.replayed += 1;
             self.drop_half_open(slot);
-            self.challenge(path, hello.cid(), hello.hash());
+            self.challenge(path, hello.cid(), hello.hash(), signs);
             return;
         }
         if let Some(half) = self.half_open.get_mut(slot) {
@@ -376,16 +398,16 @@ impl Engine {
         self.send_out(slot, generation, work, pending);
     }
 
-    /// A place in the budget of jobs for handshakes of others, unless that is used up. Those that wait for the signer
-    /// have one of their own: however slow it is, they take no place from those that need none.
-    fn budget(&self, signs: bool) -> Option<Outstanding> {
-        let limits = &self.config.limits;
-        let (out, most) = if signs {
-            (&self.pending_signatures, limits.pending_signatures)
-        } else {
-            (&self.pending_jobs, limits.pending_jobs)
-        };
-        (out.count() < most as usize).then(|| out.one_more())
+    /// A place in the budget of jobs for handshakes of others that do not sign, unless it is used up.
+    fn place_for_job(&self) -> Option<Outstanding> {
+        let most = self.config.limits.pending_jobs as usize;
+        (self.pending_jobs.count() < most).then(|| self.pending_jobs.one_more())
+    }
+
+    /// The same of those that do. However slow the signer is, they take no place from those that do not need it; and
+    /// since a host begins handshakes faster than a slow one signs, none has all the places.
+    fn place_for_signature(&mut self, ip: IpAddr) -> Option<Outstanding> {
+        self.pending_signatures.take(ip, self.config.limits.pending_signatures as usize)
     }
 
     /// Hands out a job for a handshake, which has until its deadline to come back: how slow a signer is, and how many
@@ -486,7 +508,7 @@ impl Engine {
 
     fn accept_finish(&mut self, slot: u32, state: Arc<AwaitFinish>, finish: Vec<u8>) {
         let Some(generation) = self.half_open.generation(slot) else { return };
-        let Some(pending) = self.budget(false) else {
+        let Some(pending) = self.place_for_job() else {
             self.metrics.drops.limited += 1;
             return;
         };
@@ -570,5 +592,55 @@ impl Engine {
         {
             self.routes.remove(&cid);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Config, Traffic};
+    use crate::identity::{Identity, SecretIdentity};
+    use crate::mode::ModePolicy;
+    use crate::random::Seed;
+    use crate::time::UnixTime;
+    use crate::wire::knock::KnockKeys;
+
+    /// An engine that accepts both modes.
+    fn server() -> Engine {
+        let config = Config::builder(Traffic::balanced()).accept(Accept::Anyone(ModePolicy::A_THEN_B));
+        let config = config.build().expect("a sound configuration");
+        let identity = Identity::from_secret(&SecretIdentity::generate(&Seed::new([1; 32])));
+        Engine::new(&config, identity, &Seed::new([2; 32]), Instant::ORIGIN, UnixTime(0)).expect("an engine")
+    }
+
+    /// How hard a puzzle whoever offers these modes is asked.
+    fn asked(server: &mut Engine, now: Instant, offer: ModePolicy) -> u8 {
+        let path = Path::new(([192, 0, 2, 1], 7000).into(), None);
+        let keys = KnockKeys::new(server.peer_id());
+        let hello = Hello::new(offer, &[3; 32], &[4; 8]);
+        let (mut datagram, mut random) = ([0; DATAGRAM_LEN], Stream::new(Secret::new([5; 32])));
+        knock::write_hello(&keys, &hello, &mut random, &mut datagram);
+        server.handle_datagram(now, path, &mut datagram);
+        server.write_challenge(&mut datagram).expect("it is answered");
+        let key = sealed::challenge_key(&keys.challenge, &hello.hash());
+        sealed::read_challenge(&key, &mut datagram).expect("a Challenge").cookie.puzzle_bits
+    }
+
+    #[test]
+    fn a_slow_signer_is_paid_for_by_those_alone_who_need_it() {
+        let mut server = server();
+        let hosts = (1..=3).flat_map(|host| [IpAddr::from([198, 51, 100, host]); 4]);
+        let out: Vec<_> = hosts.filter_map(|ip| server.place_for_signature(ip)).collect();
+        assert_eq!(out.len(), 12, "three quarters");
+        let at = |seconds| Instant::ORIGIN + Duration::from_secs(seconds);
+        for second in 1..=4 {
+            assert_eq!(asked(&mut server, at(second), ModePolicy::A), 0);
+            assert_eq!(asked(&mut server, at(second), ModePolicy::A_THEN_B), 0, "it is mode A that comes of it");
+            assert_eq!(asked(&mut server, at(second), ModePolicy::B), 2 * second as u8);
+            assert_eq!(asked(&mut server, at(second), ModePolicy::B_THEN_A), 2 * second as u8);
+        }
+        assert_eq!(server.metrics().puzzle_bits, 8);
+        drop(out);
+        assert_eq!(asked(&mut server, at(20), ModePolicy::B), 0);
     }
 }

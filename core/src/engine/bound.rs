@@ -6,7 +6,7 @@ use super::routes::Routes;
 use super::slab::Slab;
 use super::{Engine, Outgoing, Timer, UNUSED_COOKIES, transmit};
 use crate::config::{Limits, Traffic};
-use crate::handshake::limiter::{Limiter, Places};
+use crate::handshake::limiter::{Limiter, Places, Signatures};
 use crate::handshake::message;
 use crate::handshake::replay::Replay;
 use crate::job::Job;
@@ -86,6 +86,7 @@ impl Engine {
                 + each(half_open, HalfOpen::bound(mode)),
             jobs: each(pending_jobs, computing)
                 + each(pending_signatures, Job::bound_respond(Mode::B))
+                + Signatures::bound(pending_signatures)
                 + jobs(pending_jobs + pending_signatures),
             prefixes: Limiter::bound(prefixes),
             cookies: Replay::bound(cookies),

@@ -151,7 +151,7 @@ impl Dial {
     fn verdict(&self) -> CloseReason {
         match &self.stage {
             _ if self.unsigned => CloseReason::SignerFailed,
-            // It was asked, or waits behind others who have asked, and time ran out.
+            // A Response, whosever it is, waits to be verified and then signed for, or the signer has it.
             Stage::Init(init) if init.verifying && init.mode == Mode::B => CloseReason::SignerFailed,
             _ if self.failed => CloseReason::HandshakeFailed,
             Stage::Hello if self.refused => CloseReason::NoCommonMode,

@@ -4,6 +4,7 @@ use alloc::collections::BTreeMap;
 use alloc::collections::btree_map::Entry;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use crate::job::Outstanding;
 use crate::memory;
 use crate::random::Stream;
 use crate::time::Instant;
@@ -66,6 +67,12 @@ impl Prefix {
             IpAddr::V6(ip) => v6(ip),
         }
     }
+
+    /// The narrow one.
+    fn host(ip: IpAddr) -> Self {
+        let [host, _] = Self::of(ip);
+        host
+    }
 }
 
 /// How many sessions each host holds: an IPv4 address, or an IPv6 /64. Never more entries than sessions.
@@ -73,11 +80,6 @@ impl Prefix {
 pub(crate) struct Places(BTreeMap<Prefix, u32>);
 
 impl Places {
-    fn host(ip: IpAddr) -> Prefix {
-        let [host, _] = Prefix::of(ip);
-        host
-    }
-
     /// The most bytes of heap that the places of so many sessions take.
     pub(crate) fn bound(sessions: u32) -> u64 {
         memory::tree::<Prefix, u32>(sessions as usize)
@@ -85,20 +87,52 @@ impl Places {
 
     /// Sessions of the host that `ip` belongs to.
     pub(crate) fn held(&self, ip: IpAddr) -> u32 {
-        self.0.get(&Self::host(ip)).copied().unwrap_or(0)
+        self.0.get(&Prefix::host(ip)).copied().unwrap_or(0)
     }
 
     pub(crate) fn take(&mut self, ip: IpAddr) {
-        *self.0.entry(Self::host(ip)).or_default() += 1;
+        *self.0.entry(Prefix::host(ip)).or_default() += 1;
     }
 
     pub(crate) fn give_back(&mut self, ip: IpAddr) {
-        if let Entry::Occupied(mut held) = self.0.entry(Self::host(ip)) {
+        if let Entry::Occupied(mut held) = self.0.entry(Prefix::host(ip)) {
             *held.get_mut() -= 1;
             if *held.get() == 0 {
                 held.remove();
             }
         }
+    }
+}
+
+/// Which part of the signatures that may be waited for one host may wait for: one in so many.
+const PART: usize = 4;
+
+/// Signatures that are waited for, by the host that asked for them: an IPv4 address, or an IPv6 /64. Never more hosts
+/// than signatures.
+#[derive(Default)]
+pub(crate) struct Signatures(BTreeMap<Prefix, Outstanding>);
+
+impl Signatures {
+    /// The most bytes of heap that so many signatures take.
+    pub(crate) fn bound(most: usize) -> u64 {
+        memory::tree::<Prefix, Outstanding>(most) + most as u64 * Outstanding::bound()
+    }
+
+    /// Those that are waited for, all hosts together.
+    pub(crate) fn count(&self) -> usize {
+        self.0.values().map(Outstanding::count).sum()
+    }
+
+    /// One more for the host of `ip`, unless there are `most`, or as many of that host as one may have.
+    pub(crate) fn take(&mut self, ip: IpAddr, most: usize) -> Option<Outstanding> {
+        // Nobody tells when the last of a host's is dropped.
+        self.0.retain(|_, out| out.count() != 0);
+        let host = Prefix::host(ip);
+        let held = self.0.get(&host).map_or(0, Outstanding::count);
+        if self.count() >= most || held >= (most / PART).max(1) {
+            return None;
+        }
+        Some(self.0.entry(host).or_default().one_more())
     }
 }
 
@@ -159,6 +193,7 @@ impl Limiter {
 
 #[cfg(test)]
 mod tests {
+    use alloc::vec::Vec;
     use core::time::Duration;
 
     use super::*;
@@ -223,6 +258,27 @@ mod tests {
         [v4(2), v6(1, 1), v6(1, 2), v4(3)].into_iter().for_each(|ip| places.give_back(ip));
         assert_eq!([v4(1), v4(2), v6(1, 1)].map(|ip| places.held(ip)), [1, 1, 0]);
         assert_eq!(places.0.len(), 2);
+    }
+
+    #[test]
+    fn a_host_waits_for_a_quarter_of_the_signatures_and_is_forgotten_with_the_last() {
+        let mut signatures = Signatures::default();
+        let mut take = |ip, most, times| -> Vec<_> { (0..times).filter_map(|_| signatures.take(ip, most)).collect() };
+        let first = take(v4(1), 16, 9);
+        // One /64 is one host, whoever in it asks.
+        let mut site = take(v6(1, 1), 16, 2);
+        site.extend(take(v6(1, 2), 16, 9));
+        let others: Vec<_> = (2..9).flat_map(|host| take(v4(host), 16, 9)).collect();
+        assert_eq!((first.len(), site.len(), others.len()), (4, 4, 8));
+        assert_eq!((signatures.count(), signatures.0.len()), (16, 4));
+        drop((first, others));
+        assert!(signatures.take(v4(1), 16).is_some());
+        assert_eq!((signatures.count(), signatures.0.len()), (4, 2));
+        // Where a quarter is less than one, it is one.
+        drop(site);
+        let mut few = Signatures::default();
+        let out: Vec<_> = [v4(1), v4(1), v4(2), v4(3)].map(|ip| few.take(ip, 2)).into_iter().flatten().collect();
+        assert_eq!((out.len(), few.0.len()), (2, 2));
     }
 
     #[test]

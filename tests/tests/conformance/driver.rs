@@ -2,9 +2,10 @@
 //! one text says what all drivers have to do, and so that a fault can be put between it and any of them.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
-use b4ae_core::{MessageId, Mode, ModePolicy, PeerId, PeerUri, SessionStats};
+use b4ae_core::{MessageId, Mode, ModePolicy, PeerId, PeerUri, SessionStats, Signer};
 use b4ae_tokio::{BindError, Closed, ConnectError, EndpointConfig, EndpointStats, SendError, Stopped};
 
 /// How long a call is waited for.
@@ -34,6 +35,11 @@ pub(crate) trait Driver: Send + Sync {
 
     /// Whether an endpoint's loop has a thread of its own; else it is a task of the executor.
     fn has_own_thread(&self) -> bool;
+
+    /// What stands for `signer` in the endpoint that is bound next: itself, but where a fault has to see it at work.
+    fn signer(&self, signer: Arc<dyn Signer>) -> Arc<dyn Signer> {
+        signer
+    }
 
     /// Ends the executor that endpoints were bound on. Calls are made on another one, and go on.
     fn end_executor(&self);

@@ -2,12 +2,15 @@
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use b4ae_core::{CloseReason, MessageId, Mode, ModePolicy, PeerId, PeerUri, SessionStats};
+use b4ae_core::{
+    CloseReason, ML_DSA_PUBLIC_KEY_LEN, ML_DSA_SIGNATURE_LEN, MessageId, Mode, ModePolicy, PeerId, PeerUri,
+    SessionStats, SignError, Signer,
+};
 use b4ae_tokio::{BindError, Closed, ConnectError, EndpointConfig, EndpointStats, SendError, Stopped};
 
 use crate::bench::FLUSH;
@@ -60,6 +63,8 @@ pub(super) enum Fault {
     WaitsBusily,
     WakesOne,
     HoldsEverybodyUp,
+    HasOneLane,
+    SignsInTheLoop,
     Spins,
 }
 
@@ -90,11 +95,13 @@ pub(super) struct Faulty {
     /// Everybody's fingerprint, by port.
     known: Arc<Mutex<Vec<(u16, PeerId)>>>,
     ended: Arc<AtomicBool>,
+    /// Of the endpoint that is bound next: how many signatures are under way.
+    signing: Mutex<Arc<AtomicUsize>>,
 }
 
 impl Faulty {
     pub(super) fn new(inner: Box<dyn Driver>, fault: Fault) -> Self {
-        Self { inner, fault, known: Arc::default(), ended: Arc::default() }
+        Self { inner, fault, known: Arc::default(), ended: Arc::default(), signing: Mutex::default() }
     }
 }
 
@@ -146,12 +153,18 @@ impl Driver for Faulty {
             ended: Arc::clone(&self.ended),
             wakes: AtomicU64::new(0),
             busy: Mutex::new(()),
+            signing: std::mem::take(&mut *lock(&self.signing)),
+            stood_still: Mutex::new(None),
         });
         Ok(Box::new(FaultyEndpoint { inner: Arc::from(inner), fault: self.fault, shared }))
     }
 
     fn has_own_thread(&self) -> bool {
         self.inner.has_own_thread()
+    }
+
+    fn signer(&self, signer: Arc<dyn Signer>) -> Arc<dyn Signer> {
+        Arc::new(Watched { signer, signing: Arc::clone(&lock(&self.signing)) })
     }
 
     fn end_executor(&self) {
@@ -165,6 +178,39 @@ struct Shared {
     ended: Arc<AtomicBool>,
     wakes: AtomicU64,
     busy: Mutex<()>,
+    signing: Arc<AtomicUsize>,
+    /// The numbers of a loop that is at a signature.
+    stood_still: Mutex<Option<EndpointStats>>,
+}
+
+impl Shared {
+    fn is_signing(&self) -> bool {
+        self.signing.load(Ordering::Relaxed) != 0
+    }
+}
+
+/// Counts the signatures that are under way.
+struct Watched {
+    signer: Arc<dyn Signer>,
+    signing: Arc<AtomicUsize>,
+}
+
+impl Signer for Watched {
+    fn public_key(&self) -> &[u8; ML_DSA_PUBLIC_KEY_LEN] {
+        self.signer.public_key()
+    }
+
+    fn sign(
+        &self,
+        message: &[u8; 64],
+        randomness: &[u8; 32],
+        signature: &mut [u8; ML_DSA_SIGNATURE_LEN],
+    ) -> Result<(), SignError> {
+        self.signing.fetch_add(1, Ordering::Relaxed);
+        let signed = self.signer.sign(message, randomness, signature);
+        self.signing.fetch_sub(1, Ordering::Relaxed);
+        signed
+    }
 }
 
 struct FaultyEndpoint {
@@ -225,6 +271,16 @@ impl Endpoint for FaultyEndpoint {
             KnowsNoNames if uri.host == "localhost" => uri.host = String::from("peer.invalid"),
             _ => {}
         }
+        if self.fault == HasOneLane && self.shared.is_signing() {
+            // The job that makes its keys waits behind the signature. Without them nothing is said but Hello.
+            let waited = (0..100).all(|_| {
+                thread::sleep(Wait::GAP);
+                self.shared.is_signing()
+            });
+            if waited {
+                return Some(Err(ConnectError::Failed(CloseReason::Unreachable)));
+            }
+        }
         let _busy = (self.fault == HoldsEverybodyUp).then(|| lock(&self.shared.busy));
         let connected = self.inner.connect(&uri, modes, shorter(wait));
         match (self.fault, &connected) {
@@ -275,6 +331,9 @@ impl Endpoint for FaultyEndpoint {
             CountsNoSlots => stats.slots_sent = 0,
             WakesOnSend => stats.wakes += self.shared.wakes.load(Ordering::Relaxed),
             WakesNever => stats.wakes = 0,
+            SignsInTheLoop if self.shared.is_signing() => {
+                return lock(&self.shared.stood_still).get_or_insert(stats).clone();
+            }
             _ => {}
         }
         stats

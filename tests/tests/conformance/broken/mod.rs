@@ -156,8 +156,12 @@ broken! {
     everybody_behind_a_signer: HoldsEverybodyUp, thread => jobs::a_signer_that_takes_its_time_holds_nobody_else_up, "";
     an_endpoint_ended_by_a_signer: StopsOnErrors, thread
         => jobs::a_signer_that_panics_fails_the_handshake_and_nothing_else, "";
+    one_lane_for_all_jobs: HasOneLane, thread
+        => jobs::a_signer_that_never_signs_hinders_neither_mode_a_nor_the_end, "whoever dials is told";
     an_endpoint_ended_by_a_signer_that_never_signs: StopsOnErrors, thread
         => jobs::a_signer_that_never_signs_hinders_neither_mode_a_nor_the_end, "";
+    a_loop_that_signs: SignsInTheLoop, thread
+        => jobs::a_signer_that_never_signs_stops_no_departure, "cells go on leaving";
     a_socket_kept: KeepsTheSocket, thread
         => resources::closed_and_dropped_endpoints_leave_no_threads_no_files_and_no_ports, "";
     a_thread_kept: KeepsAThread, task

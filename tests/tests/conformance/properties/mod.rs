@@ -56,6 +56,7 @@ macro_rules! properties {
             jobs::a_signer_that_takes_its_time_holds_nobody_else_up,
             jobs::a_signer_that_panics_fails_the_handshake_and_nothing_else,
             jobs::a_signer_that_never_signs_hinders_neither_mode_a_nor_the_end,
+            jobs::a_signer_that_never_signs_stops_no_departure,
             resources::closed_and_dropped_endpoints_leave_no_threads_no_files_and_no_ports,
             resources::an_idle_endpoint_runs_for_its_slots_and_no_more,
         }
