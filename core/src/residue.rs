@@ -325,8 +325,8 @@ fn stack_after(memory: &File, work: impl FnOnce()) -> Vec<u8> {
     stack
 }
 
-/// Asserts that nothing was written to below the `words` that were overwritten in the end, but for the return address of
-/// the call that overwrote them.
+/// Asserts that nothing was written to below the `words` that were overwritten in the end, but for the return address
+/// of the call that overwrote them.
 fn assert_overwritten(what: &str, words: usize, stack: &[u8]) {
     let deepest = stack.iter().position(|&byte| byte != PAINT).unwrap();
     let overwritten = (0..64).any(|n| stack[deepest + n..][..words * 8].iter().all(|&byte| byte == 0));

@@ -32,8 +32,8 @@ pub(crate) struct Access {
     pin: Option<Zeroizing<Vec<u8>>>,
 }
 
-/// The URI that `text` is, with the module of `args` if there is one. No error repeats the text: there may be a PIN in it
-/// that does not belong there.
+/// The URI that `text` is, with the module of `args` if there is one. No error repeats the text: there may be a PIN in
+/// it that does not belong there.
 pub(crate) fn uri(text: &str, args: &TokenArgs) -> Result<Pkcs11Uri, Error> {
     let uri: Pkcs11Uri = text.parse().map_err(|error: UriError| Error::Usage(error.to_string()))?;
     match &args.module {
