@@ -189,7 +189,7 @@ fn one_address_does_not_keep_others_from_a_slow_signer() {
     }));
     world.stuck = vec![SERVER];
     let peer = world.engines[SERVER].peer_id();
-    let mut honest = None;
+    let (mut honest, mut most) = (None, 0);
     for second in 0..20 {
         if second == 8 {
             honest = Some(world.connect(HONEST, SERVER, ModePolicy::B));
@@ -203,10 +203,11 @@ fn one_address_does_not_keep_others_from_a_slow_signer() {
             let (me, job) = world.held.remove(0);
             world.engines[me].handle_completion(world.now, job.run());
         }
-        assert!(world.held.len() <= 4 + 1, "a quarter, and the other's");
+        most = most.max(world.held.len());
     }
     assert!(metrics(&world, SERVER).drops.limited > 100, "{:?}", metrics(&world, SERVER));
     assert_eq!(world.opened(HONEST), honest);
+    assert!(most <= 4 + 1, "a quarter, and the other's: {most}");
 }
 
 /// A client and a server with these tokens. The client dials in mode B.
