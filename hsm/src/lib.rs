@@ -59,7 +59,6 @@ mod pin;
 mod signer;
 mod token;
 mod uri;
-mod verify;
 mod workers;
 
 pub use capabilities::{Capabilities, MechanismCapability};
