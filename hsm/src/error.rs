@@ -144,6 +144,22 @@ pub enum HsmError {
         /// The token.
         token: String,
     },
+    /// The login failed without a word about the PIN. A token may have counted a wrong PIN all the same.
+    #[error("{token} did not log in: {code}; the PIN is not tried again at once, since the token may count that")]
+    LoginFailed {
+        /// The token.
+        token: String,
+        /// What it says.
+        code: P11Code,
+    },
+    /// The token has no session left (`CKR_SESSION_COUNT`).
+    #[error("{token} has no session left: {code}")]
+    NoSession {
+        /// The token.
+        token: String,
+        /// What it says.
+        code: P11Code,
+    },
     /// No room for another key.
     #[error("{token} is full ({code})")]
     TokenFull {
@@ -266,6 +282,9 @@ impl HsmError {
             }
             Self::NotAPrivateKey { .. } => "use type=private, or leave type out",
             Self::NoKey { .. } => "compare object= and id= of the URI with the list of keys on the token",
+            Self::SeveralKeys { uri, .. } if has_id(uri) => {
+                "add object= to the URI if their labels differ, else destroy the one that is not needed"
+            }
             Self::SeveralKeys { .. } => "add id= to the URI",
             Self::KeyExists { .. } => "choose another label or id, or delete that key",
             Self::KeyName { .. } => "choose another",
@@ -286,6 +305,13 @@ impl HsmError {
             }
             Self::PinLocked { .. } => "have the security officer set a new PIN",
             Self::PinExpired { .. } => "set a new PIN with the vendor's tool",
+            Self::LoginFailed { .. } => {
+                "check the token, the way to it and the PIN: what it returned does not say which of them it is; a signer \
+                 tries again after a pause that grows from a second to five minutes"
+            }
+            Self::NoSession { .. } => {
+                "end what else uses the token, or let it have more sessions; the next signature tries again"
+            }
             Self::TokenFull { .. } => "delete keys that are not needed, or use another token",
             Self::Lost { .. } => {
                 "plug the token in, or check its service and the way to it; it is found again by itself"
@@ -303,7 +329,12 @@ impl HsmError {
         }
     }
 
-    /// Whether connecting anew may help. A refused PIN does not: another try would bring the lock nearer.
+    /// Whether the PIN is never to be tried again.
+    pub(crate) fn refuses_the_pin(&self) -> bool {
+        matches!(self, Self::PinIncorrect { .. } | Self::PinLocked { .. } | Self::PinExpired { .. })
+    }
+
+    /// Whether connecting anew may help. Not after a login that failed: another try may bring the lock nearer.
     pub(crate) fn is_worth_a_retry(&self) -> bool {
         matches!(
             self,
@@ -311,20 +342,25 @@ impl HsmError {
         )
     }
 
-    /// Whether every handle is void: sessions with such numbers may be others' by now, and are not to be closed.
-    pub(crate) fn voids_handles(&self) -> bool {
+    /// Whether every session's handle is void: sessions with such numbers may be others' by now, and are not to be
+    /// closed.
+    pub(crate) fn voids_all_sessions(&self) -> bool {
         let Self::Lost { code, .. } = self else { return false };
         matches!(
             code.error,
             Some(
                 RvError::CryptokiNotInitialized
-                    | RvError::SessionHandleInvalid
-                    | RvError::SessionClosed
                     | RvError::DeviceRemoved
                     | RvError::TokenNotPresent
                     | RvError::SlotIdInvalid
             )
         )
+    }
+
+    /// Whether the handle of the session in which it happened is void.
+    pub(crate) fn voids_session(&self) -> bool {
+        let Self::Lost { code, .. } = self else { return false };
+        self.voids_all_sessions() || matches!(code.error, Some(RvError::SessionHandleInvalid | RvError::SessionClosed))
     }
 
     /// Sorts what the module returned, while it was asked something of `token`.
@@ -337,23 +373,30 @@ impl HsmError {
             RvError::PinLocked => Self::PinLocked { token },
             RvError::PinExpired => Self::PinExpired { token },
             RvError::UserPinNotInitialized => Self::TokenNotInitialised { token, missing: "no user PIN is set" },
+            RvError::CryptokiNotInitialized
+            | RvError::SessionHandleInvalid
+            | RvError::SessionClosed
+            | RvError::DeviceRemoved
+            | RvError::TokenNotPresent => Self::Lost { token, code },
+            // All else may be a module's way to say that the PIN is wrong.
+            _ if code.function == "C_Login" => Self::LoginFailed { token, code },
+            RvError::SessionCount => Self::NoSession { token, code },
             RvError::MechanismInvalid => {
                 let missing = if code.function == "C_GenerateKeyPair" { KEY_PAIR_GEN } else { ML_DSA };
                 Self::NoMlDsa { token, missing }
             }
-            RvError::DeviceMemory => Self::TokenFull { token, code },
+            RvError::DeviceMemory if matches!(code.function(), "C_GenerateKeyPair" | "C_CreateObject") => {
+                Self::TokenFull { token, code }
+            }
             RvError::AttributeReadOnly
             | RvError::AttributeTypeInvalid
             | RvError::AttributeValueInvalid
             | RvError::AttributeSensitive
             | RvError::TemplateIncomplete
             | RvError::TemplateInconsistent => Self::AttributeRefused { token, code },
-            RvError::CryptokiNotInitialized
-            | RvError::SessionHandleInvalid
-            | RvError::SessionClosed
-            | RvError::DeviceRemoved
-            | RvError::DeviceError
-            | RvError::TokenNotPresent
+            RvError::DeviceError
+            | RvError::DeviceMemory
+            | RvError::HostMemory
             | RvError::TokenNotRecognized
             | RvError::SlotIdInvalid
             | RvError::UserNotLoggedIn
@@ -368,6 +411,11 @@ impl HsmError {
             _ => Self::Refused { token, code },
         }
     }
+}
+
+/// Whether a URI, or what stands for one, names an id.
+fn has_id(uri: &str) -> bool {
+    uri.split(['?', ':', ';']).any(|attribute| attribute.starts_with("id="))
 }
 
 pub(crate) const ML_DSA: &str = "CKM_ML_DSA";
@@ -452,11 +500,61 @@ mod tests {
 
     /// Another try would bring the lock nearer.
     #[test]
-    fn a_refused_pin_is_never_worth_a_retry() {
+    fn a_login_is_not_worth_a_retry_once_a_pin_may_have_been_counted() {
+        let of = |error| HsmError::of(&Error::Pkcs11(error, Function::Login), "a token");
         for error in
             [RvError::PinIncorrect, RvError::PinInvalid, RvError::PinLenRange, RvError::PinLocked, RvError::PinExpired]
         {
-            assert!(!HsmError::of(&Error::Pkcs11(error, Function::Login), "a token").is_worth_a_retry());
+            assert!(of(error).refuses_the_pin() && !of(error).is_worth_a_retry());
+        }
+        for error in [
+            RvError::FunctionFailed,
+            RvError::GeneralError,
+            RvError::DeviceError,
+            RvError::DeviceMemory,
+            RvError::HostMemory,
+            RvError::FunctionCanceled,
+            RvError::MechanismInvalid,
+            RvError::VendorDefined(0x8000_0001),
+            RvError::UnknownErrorCode(0x4321),
+        ] {
+            assert!(matches!(of(error), HsmError::LoginFailed { .. }), "{error}");
+            assert!(!of(error).is_worth_a_retry());
+        }
+        for error in [
+            RvError::CryptokiNotInitialized,
+            RvError::SessionHandleInvalid,
+            RvError::SessionClosed,
+            RvError::DeviceRemoved,
+            RvError::TokenNotPresent,
+        ] {
+            assert!(of(error).is_worth_a_retry(), "{error}");
+        }
+    }
+
+    /// A token is full of keys only when it is asked for one.
+    #[test]
+    fn memory_that_is_short_for_a_moment_is_no_full_token() {
+        let of = |error, function| HsmError::of(&Error::Pkcs11(error, function), "a token");
+        for function in [Function::GenerateKeyPair, Function::CreateObject] {
+            assert!(matches!(of(RvError::DeviceMemory, function), HsmError::TokenFull { .. }));
+        }
+        for function in [Function::Sign, Function::SignInit, Function::OpenSession, Function::FindObjectsInit] {
+            assert!(of(RvError::DeviceMemory, function).is_worth_a_retry());
+            assert!(of(RvError::HostMemory, function).is_worth_a_retry());
+        }
+    }
+
+    #[test]
+    fn who_gave_an_id_is_not_told_to_give_one() {
+        for (uri, has) in [
+            ("pkcs11:token=a;id=%01?module-path=/m.so", true),
+            ("pkcs11:id=%01", true),
+            ("id=%01", true),
+            ("pkcs11:slot-id=3;object=id%3D?module-path=/id=/m.so", false),
+        ] {
+            let error = HsmError::SeveralKeys { token: "a token".to_owned(), uri: uri.to_owned(), count: 2 };
+            assert_eq!(error.advice().contains("add id="), !has, "{uri}");
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Write as _};
 
-use b4ae_core::{ML_DSA_PUBLIC_KEY_LEN, ML_DSA_SIGNATURE_LEN};
+use b4ae_core::{ML_DSA_PUBLIC_KEY_LEN, ML_DSA_SIGNATURE_LEN, verify_signature};
 use cryptoki::error::{Error, RvError};
 use cryptoki::mechanism::Mechanism;
 use cryptoki::mechanism::dsa::{HedgeType, SignAdditionalContext};
@@ -11,7 +11,7 @@ use cryptoki::session::Session;
 
 use crate::token::TokenInfo;
 use crate::uri::ObjectType;
-use crate::{HsmError, KeyRefusal, Pkcs11Uri, verify};
+use crate::{HsmError, KeyRefusal, Pkcs11Uri};
 
 /// The longest label or id of a key that is made, in bytes.
 pub const MAX_KEY_NAME_LEN: usize = 255;
@@ -210,7 +210,7 @@ const SPKI_HEADER: [u8; 22] = [
 type PublicKey = Box<[u8; ML_DSA_PUBLIC_KEY_LEN]>;
 
 /// From the public key object with the same id, or without ids with the same label; else from the private key itself.
-fn public_key(
+pub(crate) fn public_key(
     session: &Session,
     private: ObjectHandle,
     label: &[u8],
@@ -258,7 +258,7 @@ pub(crate) fn sign(
     // Hedged where the token can: a few can only sign deterministically, which is as good a signature.
     let signature = sign_with(session, key, HedgeType::Preferred, None, message)?;
     let signature: Option<Box<[u8; ML_DSA_SIGNATURE_LEN]>> = signature.into_boxed_slice().try_into().ok();
-    Ok(signature.filter(|signature| verify::signature(public_key, message, signature)))
+    Ok(signature.filter(|signature| verify_signature(public_key, message, signature)))
 }
 
 /// What is signed to see whether a key works: text and 16 random bytes. The protocol signs hashes, and no hash is 48
@@ -301,27 +301,15 @@ pub(crate) fn generate(
             return Err(HsmError::KeyName { what: "id has to have 1 to 255 bytes" });
         }
         Some(id) => id.to_vec(),
-        None => {
-            let mut id = vec![0; 16];
-            getrandom::fill(&mut id).map_err(|_| HsmError::System { what: "random numbers" })?;
-            id
-        }
+        None => random_id()?,
     };
     let failed = |error| HsmError::of(&error, &token.name());
-    let name = [Attribute::Label(label.as_bytes().to_vec()), Attribute::Id(id.clone())];
-    for attribute in &name {
-        for class in [ObjectClass::PRIVATE_KEY, ObjectClass::PUBLIC_KEY] {
-            if !session.find_objects(&[Attribute::Class(class), attribute.clone()]).map_err(failed)?.is_empty() {
-                let what = match attribute {
-                    Attribute::Label(_) => format!("label {label:?}"),
-                    _ => format!("id {}", hex(&id)),
-                };
-                return Err(HsmError::KeyExists { token: token.name(), what });
-            }
-        }
-    }
-    let (public, private) = generate_pair(session, &name).map_err(failed)?;
-    let made = read(session, private, opened_as, token).and_then(|key| {
+    let name = [Attribute::Label(label.as_bytes().to_vec()), Attribute::Id(id)];
+    no_more_than(0, session, &name, token)?;
+    let (public, private) = generate_pair(session, &name, Kept::OnToken).map_err(failed)?;
+    // Again: whoever makes one at the same time found none before, either.
+    let made = no_more_than(1, session, &name, token).and_then(|()| {
+        let key = read(session, private, opened_as, token)?;
         key.as_required()?;
         try_out(trial, private, &key, token)?;
         Ok(key)
@@ -334,18 +322,59 @@ pub(crate) fn generate(
     made
 }
 
+/// An id that nobody has.
+pub(crate) fn random_id() -> Result<Vec<u8>, HsmError> {
+    let mut id = vec![0; 16];
+    getrandom::fill(&mut id).map_err(|_| HsmError::System { what: "random numbers" })?;
+    Ok(id)
+}
+
+/// An error if more than so many key pairs have the label or the id.
+fn no_more_than(count: usize, session: &Session, name: &[Attribute; 2], token: &TokenInfo) -> Result<(), HsmError> {
+    for attribute in name {
+        for class in [ObjectClass::PRIVATE_KEY, ObjectClass::PUBLIC_KEY] {
+            let found = session
+                .find_objects(&[Attribute::Class(class), attribute.clone()])
+                .map_err(|error| HsmError::of(&error, &token.name()))?;
+            if found.len() > count {
+                let what = match attribute {
+                    Attribute::Label(label) => format!("label {:?}", String::from_utf8_lossy(label)),
+                    Attribute::Id(id) => format!("id {}", hex(id)),
+                    other => other.attribute_type().to_string(),
+                };
+                return Err(HsmError::KeyExists { token: token.name(), what });
+            }
+        }
+    }
+    Ok(())
+}
+
+/// How long a pair that is made lives.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Kept {
+    /// Until it is destroyed.
+    OnToken,
+    /// As long as the session.
+    InSession,
+}
+
 /// Makes the pair, as unchangeable as the token lets it be made.
-fn generate_pair(session: &Session, name: &[Attribute; 2]) -> Result<(ObjectHandle, ObjectHandle), Error> {
+pub(crate) fn generate_pair(
+    session: &Session,
+    name: &[Attribute; 2],
+    kept: Kept,
+) -> Result<(ObjectHandle, ObjectHandle), Error> {
+    let stored = kept == Kept::OnToken;
     let mut public = name.to_vec();
     public.extend([
-        Attribute::Token(true),
+        Attribute::Token(stored),
         Attribute::Private(false),
         Attribute::Verify(true),
         Attribute::ParameterSet(MlDsaParameterSetType::ML_DSA_87.into()),
     ]);
     let mut private = name.to_vec();
     private.extend([
-        Attribute::Token(true),
+        Attribute::Token(stored),
         Attribute::Private(true),
         Attribute::Sensitive(true),
         Attribute::Extractable(false),

@@ -36,9 +36,21 @@
 //! - **The session, the login or the token was lost**, or somebody finalised the module: it connects anew and tries
 //!   once more. If that fails too, so does the signature, and the next one begins anew.
 //! - **The PIN was refused**: it was tried once, and no signature tries it again. See [`Pkcs11Signer::retry_pin`].
+//! - **The login failed otherwise** ([`HsmError::LoginFailed`]): the token may have counted a wrong PIN all the same.
+//!   However many signatures are asked for, it is tried again only after a second, then two, four and so on, up to
+//!   every five minutes: 9 times in the first 5 minutes, and 12 more an hour. A token that says after such a try that a
+//!   wrong PIN has been tried counts as one that refused it. Only logins that failed because the token, the session or
+//!   the module was gone, so that the PIN was not looked at, are repeated at once.
+//! - **The token has no session left** (`CKR_SESSION_COUNT`): one of the signer's own is waited for, if it has any.
 //! - **The token hangs**: callers get [`HsmError::Busy`] after [`SignerOptions::wait`]. Calls into a module cannot be
 //!   ended from outside: their threads, of which there are no more than sessions, come back when the token does.
 //! - **A signature is wrong**: each is verified before it is given out.
+//!
+//! # When the process ends
+//!
+//! Drop the signer before `main` returns. That closes the sessions on the signer's own threads, and waits for it and
+//! for calls that are still inside the module, for three seconds at most: a token that hangs does not hold the process.
+//! A call that is inside a module when the process runs the module's destructors may crash it.
 //!
 //! # What is shared in a process
 //!
@@ -54,12 +66,12 @@ mod capabilities;
 mod connections;
 mod error;
 mod key;
+mod login;
 mod module;
 mod pin;
 mod signer;
 mod token;
 mod uri;
-mod verify;
 mod workers;
 
 pub use capabilities::{Capabilities, MechanismCapability};

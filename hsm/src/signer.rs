@@ -9,7 +9,7 @@ use b4ae_core::{ML_DSA_PUBLIC_KEY_LEN, ML_DSA_SIGNATURE_LEN, SignError, Signer};
 
 use crate::connections::{Connection, Connections};
 use crate::key::{self, KeyInfo};
-use crate::workers::{NoResult, Workers, now};
+use crate::workers::{END, NoResult, Workers, now};
 use crate::{HsmError, Pin, Pkcs11Uri};
 
 /// How a signer uses its token.
@@ -21,7 +21,8 @@ pub struct SignerOptions {
     pub max_sessions: usize,
     /// How long a caller waits for a signature, or for a session to be free. 10 s.
     pub wait: Duration,
-    /// How long opening waits: loading the module, logging in, finding the key and trying it out. 30 s.
+    /// How long opening waits: loading the module, logging in, finding the key and trying it out. 30 s, and three more
+    /// for a call that is still inside the module then.
     pub open_wait: Duration,
 }
 
@@ -44,12 +45,17 @@ impl SignerOptions {
 /// Signing waits for the token, on the caller's thread, but no longer than [`SignerOptions::wait`]; calls into the
 /// module are made on threads of its own. A lost session, token or login is made good with one more try, unseen by the
 /// caller.
+///
+/// Dropping it closes the sessions, and waits for that and for calls that are still inside the module, for three
+/// seconds at most: drop it before `main` returns. When a process ends it runs the module's destructors, and a call
+/// that is inside the module then may crash it.
 pub struct Pkcs11Signer {
-    // Dropped first: its threads use the key.
     workers: Workers,
     key: Arc<Key>,
     wait: Duration,
     name: String,
+    /// The error of the last try, if it failed, and when the first of a row did.
+    lost: Mutex<Option<(Instant, HsmError)>>,
     signatures: AtomicU64,
     failures: AtomicU64,
 }
@@ -58,8 +64,6 @@ pub struct Pkcs11Signer {
 struct Key {
     connections: Connections,
     info: KeyInfo,
-    /// The error of the last try, if it failed, and when the first of a row did.
-    lost: Mutex<Option<(Instant, HsmError)>>,
 }
 
 /// How a signer is, by [`Pkcs11Signer::status`].
@@ -79,7 +83,8 @@ pub struct SignerStatus {
 pub enum SignerState {
     /// It did when it was last asked to.
     Ready,
-    /// It did not when it was last asked to. It tries again whenever it is asked to; a refused PIN is not tried again.
+    /// It did not when it was last asked to, or too late for whoever had asked. It tries again whenever it is asked to;
+    /// a refused PIN is not tried again.
     Lost {
         /// When it first did not.
         since: Instant,
@@ -87,7 +92,7 @@ pub enum SignerState {
         error: HsmError,
     },
     /// A call has been inside the module, or callers without a free session, for longer than
-    /// [`SignerOptions::wait`].
+    /// [`SignerOptions::wait`], and no other call has ended since then.
     Stalled {
         /// Since when.
         since: Instant,
@@ -106,7 +111,7 @@ impl Pkcs11Signer {
         let opening = Workers::new(1);
         let named = uri.clone();
         let opened = opening.run(options.open_wait, move || {
-            let connections = Connections::new(&named, pin)?;
+            let connections = Connections::new(&named, pin, options.wait)?;
             let (info, token) = connections.with(|connection| {
                 let info = key::read(&connection.session, connection.key, &named, &connection.token)?;
                 info.usable()?;
@@ -124,7 +129,8 @@ impl Pkcs11Signer {
         };
         Ok(Self {
             workers: Workers::new(options.sessions(token.max_sessions)),
-            key: Arc::new(Key { connections, info, lost: Mutex::new(None) }),
+            key: Arc::new(Key { connections, info }),
+            lost: Mutex::new(None),
             wait: options.wait,
             name: token.name(),
             signatures: AtomicU64::new(0),
@@ -141,7 +147,7 @@ impl Pkcs11Signer {
     pub fn status(&self) -> SignerStatus {
         let state = if let Some(since) = self.workers.stalled(self.wait) {
             SignerState::Stalled { since }
-        } else if let Some((since, error)) = self.key.lost().clone() {
+        } else if let Some((since, error)) = self.lost().clone() {
             SignerState::Lost { since, error }
         } else {
             SignerState::Ready
@@ -159,7 +165,8 @@ impl Pkcs11Signer {
         self.signature(key::test_message()?).map(|_| ())
     }
 
-    /// Takes `pin` for the next login and lets it be tried, once. Nothing else does after a refused PIN.
+    /// Takes `pin` for the next login and lets it be tried, once. Nothing else does after a refused PIN; after a login
+    /// that failed otherwise it spares the wait for the next try.
     pub fn retry_pin(&self, pin: Pin) {
         self.key.connections.set_pin(pin);
     }
@@ -174,21 +181,12 @@ impl Pkcs11Signer {
 
     fn signature(&self, message: [u8; 64]) -> Result<Box<[u8; ML_DSA_SIGNATURE_LEN]>, HsmError> {
         let key = Arc::clone(&self.key);
-        match self.workers.run(self.wait, move || key.sign(&message)) {
+        let result = match self.workers.run(self.wait, move || key.sign(&message)) {
             Ok(result) => result,
             Err(NoResult::Busy) => Err(HsmError::Busy { token: self.name.clone(), waited: self.wait }),
             Err(NoResult::NoThread) => Err(HsmError::System { what: "a thread" }),
-        }
-    }
-}
-
-impl Key {
-    fn sign(&self, message: &[u8; 64]) -> Result<Box<[u8; ML_DSA_SIGNATURE_LEN]>, HsmError> {
-        let result = self.connections.with(|Connection { session, key, token, .. }| {
-            key::sign(session, *key, &self.info.public_key, message)
-                .map_err(|error| HsmError::of(&error, &token.name()))?
-                .ok_or_else(|| HsmError::BadSignature { token: token.name(), key: self.info.uri().to_string() })
-        });
+        };
+        // Noted by who asked: a signature that comes too late for him is none.
         let mut lost = self.lost();
         *lost = match &result {
             Ok(_) => None,
@@ -200,6 +198,25 @@ impl Key {
 
     fn lost(&self) -> MutexGuard<'_, Option<(Instant, HsmError)>> {
         self.lost.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Pkcs11Signer {
+    /// The token is called on the signer's own threads alone: it may hang.
+    fn drop(&mut self) {
+        let key = Arc::clone(&self.key);
+        self.workers.end(END, move || key.connections.close());
+        self.key.connections.abandon();
+    }
+}
+
+impl Key {
+    fn sign(&self, message: &[u8; 64]) -> Result<Box<[u8; ML_DSA_SIGNATURE_LEN]>, HsmError> {
+        self.connections.with(|Connection { session, key, token, .. }| {
+            key::sign(session, *key, &self.info.public_key, message)
+                .map_err(|error| HsmError::of(&error, &token.name()))?
+                .ok_or_else(|| HsmError::BadSignature { token: token.name(), key: self.info.uri().to_string() })
+        })
     }
 }
 

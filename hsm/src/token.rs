@@ -229,7 +229,7 @@ impl Token {
 
     /// What it can do with ML-DSA, tried out where its word alone is not enough: with a key that is gone afterwards.
     pub fn capabilities(&self) -> Result<Capabilities, HsmError> {
-        capabilities::of(&self.module.context, self.slot, &self.info)
+        capabilities::of(&self.module.context, &self.session, self.slot, &self.info)
     }
 
     /// The ML-DSA-87 private keys that match the URI with which the token was opened. Keys that are no ML-DSA-87 keys,
@@ -250,7 +250,8 @@ impl Token {
     /// Makes an ML-DSA-87 key pair in the token: private, sensitive, not extractable, for signing only, and neither
     /// modifiable nor copyable where the token has that. Then reads back that it is so, signs with it and verifies; a
     /// key that is not as required is destroyed again. `label` has 1 to 255 bytes, `id` too; without one, 16 random
-    /// bytes are taken. No other key on the token may have either.
+    /// bytes are taken. No other key on the token may have either: where somebody makes one at the same time, one of
+    /// the two is destroyed again, or both.
     pub fn generate(&self, label: &str, id: Option<&[u8]>) -> Result<KeyInfo, HsmError> {
         let (context, needed) = (&self.module.context, [capabilities::MAKES_KEYS, capabilities::SIGNS]);
         capabilities::require(context, self.slot, &self.info, &needed)?;

@@ -13,8 +13,11 @@ pub(crate) fn now() -> Instant {
     Instant::now()
 }
 
+/// How long the end of a signer waits for calls that are inside the module, and for its sessions to be closed.
+pub(crate) const END: Duration = Duration::from_secs(3);
+
 /// A bounded number of threads. They are started as needed, stay for the next task, and end when this is dropped; a
-/// thread whose task has not ended then is left behind.
+/// thread whose task has not ended [`END`] later is left behind.
 pub(crate) struct Workers {
     shared: Arc<Shared>,
     max: usize,
@@ -47,7 +50,9 @@ struct State {
     idle: usize,
     /// Which threads run a task, and since when.
     running: Vec<(ThreadId, Instant)>,
-    /// Since when a caller waited that gave up, if nobody got a thread after it.
+    /// When a task last ended.
+    ended: Option<Instant>,
+    /// Since when the first caller waited that found no thread and gave up, if no task has ended since then.
     starved: Option<Instant>,
     closed: bool,
 }
@@ -90,48 +95,90 @@ impl Workers {
         while state.idle <= state.tasks.len() && state.threads.len() >= self.max {
             let left = wait.saturating_sub(began.elapsed());
             if left.is_zero() {
-                state.starved.get_or_insert(began);
+                if state.is_without_end_since(began) {
+                    state.starved.get_or_insert(began);
+                }
                 return Err(NoResult::Busy);
             }
             state = self.shared.freed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
         }
         if state.idle <= state.tasks.len() {
-            let shared = Arc::clone(&self.shared);
-            let thread = thread::Builder::new().name("b4ae-hsm".to_owned());
-            let thread = thread.spawn(move || shared.work()).map_err(|_| NoResult::NoThread)?;
-            state.threads.push(thread);
+            self.start_thread(&mut state)?;
         }
-        state.starved = None;
         state.tasks.push_back(task);
         drop(state);
         self.shared.work.notify_one();
         Ok(())
     }
 
-    /// Since when a task has been running, or a caller has been without a thread, for longer than `wait`.
+    fn start_thread(&self, state: &mut State) -> Result<(), NoResult> {
+        let shared = Arc::clone(&self.shared);
+        let thread = thread::Builder::new().name("b4ae-hsm".to_owned());
+        let thread = thread.spawn(move || shared.work()).map_err(|_| NoResult::NoThread)?;
+        state.threads.push(thread);
+        Ok(())
+    }
+
+    /// Since when a task has been running, or a caller has been without a thread, for longer than `wait`, while no
+    /// other task ended.
     pub(crate) fn stalled(&self, wait: Duration) -> Option<Instant> {
         let state = self.shared.lock();
-        let oldest = state.running.iter().map(|(_, since)| *since).min().filter(|since| since.elapsed() > wait);
-        oldest.into_iter().chain(state.starved).min()
+        let stuck = state.running.iter().map(|(_, since)| *since).filter(|since| since.elapsed() > wait);
+        stuck.filter(|since| state.is_without_end_since(*since)).chain(state.starved).min()
+    }
+
+    /// Has `last` run on one of the threads, after which they end, and waits for that, but no longer than `wait`. Tasks
+    /// that have not begun are dropped. A thread that does not come back in time ends, and may still run `last`, when
+    /// it does.
+    ///
+    /// Threads are waited for to the last of their destructors: modules have some, which are not to meet those of the
+    /// process when it ends next.
+    pub(crate) fn end(&self, wait: Duration, last: impl FnOnce() + Send + 'static) {
+        let mut state = self.shared.lock();
+        if mem::replace(&mut state.closed, true) {
+            return;
+        }
+        // Whoever asked for them is not there any more.
+        let never_begun = mem::take(&mut state.tasks);
+        state.tasks.push_back(Box::new(move || {
+            last();
+            Box::new(|| ())
+        }));
+        if state.idle == 0 && state.threads.len() < self.max {
+            // Without a thread there is nobody to run it.
+            let _ = self.start_thread(&mut state);
+        }
+        let threads = mem::take(&mut state.threads);
+        drop(state);
+        drop(never_begun);
+        self.shared.work.notify_all();
+
+        // A thread can only be waited for without limit: that is left to another one.
+        let (done, all_ended) = mpsc::sync_channel(1);
+        let waiting = thread::Builder::new().name("b4ae-hsm-end".to_owned()).spawn(move || {
+            for thread in threads {
+                // One that panicked has said so.
+                let _ = thread.join();
+            }
+            let _ = done.send(());
+        });
+        if waiting.is_ok() {
+            // What has not ended by now is left behind.
+            let _ = all_ended.recv_timeout(wait);
+        }
     }
 }
 
 impl Drop for Workers {
-    /// Waits for threads that run no task: modules have destructors of threads, which are not to meet those of the
-    /// process when it ends next.
     fn drop(&mut self) {
-        let mut state = self.shared.lock();
-        state.closed = true;
-        let running = mem::take(&mut state.running);
-        let threads = mem::take(&mut state.threads);
-        drop(state);
-        self.shared.work.notify_all();
-        for thread in threads {
-            if running.iter().all(|(id, _)| *id != thread.thread().id()) {
-                // One that panicked has said so.
-                let _ = thread.join();
-            }
-        }
+        self.end(END, || ());
+    }
+}
+
+impl State {
+    /// Whether no task has ended since then.
+    fn is_without_end_since(&self, then: Instant) -> bool {
+        self.ended.is_none_or(|ended| ended <= then)
     }
 }
 
@@ -181,6 +228,8 @@ impl Drop for Running<'_> {
     fn drop(&mut self) {
         let mut state = self.shared.lock();
         state.running.retain(|(thread, _)| *thread != self.thread);
+        state.ended = Some(now());
+        state.starved = None;
         if thread::panicking() {
             state.threads.retain(|thread| thread.thread().id() != self.thread);
             self.shared.freed.notify_one();
@@ -233,16 +282,33 @@ mod tests {
     fn a_task_that_hangs_takes_one_thread_and_holds_no_caller() {
         let workers = Workers::new(2);
         let first = occupy(&workers);
+        assert!(workers.stalled(AT_ONCE).is_some());
         assert_eq!(workers.run(LONG, || 1), Ok(1));
+        assert_eq!(workers.stalled(AT_ONCE), None, "one hangs, the other does not");
         let second = occupy(&workers);
-        assert_eq!(workers.run(AT_ONCE, || 2), Err(NoResult::Busy));
         let since = workers.stalled(AT_ONCE).unwrap();
+        assert_eq!(workers.stalled(LONG), None);
+        assert_eq!(workers.run(AT_ONCE, || 2), Err(NoResult::Busy));
+        assert_eq!(workers.stalled(AT_ONCE), Some(since));
         assert!(workers.stalled(LONG).is_some(), "a caller found no thread");
         drop(first);
         assert_eq!(workers.run(LONG, || 3), Ok(3));
-        assert!(workers.stalled(AT_ONCE).is_some_and(|still| still > since), "the second hangs, the first does not");
-        assert_eq!(workers.stalled(LONG), None);
+        assert_eq!(workers.stalled(AT_ONCE), None, "the second hangs, the first does not any more");
         drop(second);
+    }
+
+    /// Whoever gave up is no sign of a stall once a thread has become free, even if nobody needs it.
+    #[test]
+    fn a_thread_that_becomes_free_ends_a_stall() {
+        let workers = Workers::new(1);
+        let occupied = occupy(&workers);
+        assert_eq!(workers.run(AT_ONCE, || 1), Err(NoResult::Busy));
+        assert!(workers.stalled(LONG).is_some());
+        drop(occupied);
+        while workers.shared.lock().idle == 0 {
+            thread::yield_now();
+        }
+        assert_eq!(workers.stalled(AT_ONCE), None);
     }
 
     #[test]
@@ -267,21 +333,45 @@ mod tests {
 
     /// To the last of their destructors.
     #[test]
-    fn idle_threads_end_before_the_drop_does() {
+    fn threads_are_waited_for_at_the_end() {
         struct Ends(Sender<()>);
         impl Drop for Ends {
             fn drop(&mut self) {
                 self.0.send(()).unwrap();
             }
         }
-        thread_local!(static END: RefCell<Option<Ends>> = const { RefCell::new(None) });
+        thread_local!(static ENDS: RefCell<Option<Ends>> = const { RefCell::new(None) });
 
         let workers = Workers::new(2);
-        let hanging = occupy(&workers);
+        let occupied = occupy(&workers);
         let (ended, has_ended) = mpsc::channel();
-        workers.run(LONG, move || END.set(Some(Ends(ended)))).unwrap();
-        drop(workers);
+        workers.run(LONG, move || ENDS.set(Some(Ends(ended)))).unwrap();
+        let (last, was_last) = mpsc::channel();
+        thread::scope(|scope| {
+            let workers = &workers;
+            let ending = scope.spawn(move || workers.end(LONG, move || last.send(()).unwrap()));
+            was_last.recv_timeout(LONG).unwrap();
+            drop(occupied);
+            ending.join().unwrap();
+        });
         has_ended.try_recv().unwrap();
+    }
+
+    /// Neither for a thread that does not come back nor for a task that has not begun.
+    #[test]
+    fn the_end_is_not_waited_for_without_limit() {
+        let workers = Workers::new(1);
+        let hanging = occupy(&workers);
+        let (begins, has_begun) = mpsc::channel::<()>();
+        workers.shared.lock().tasks.push_back(Box::new(move || {
+            begins.send(()).unwrap();
+            Box::new(|| ())
+        }));
+        let (last, was_last) = mpsc::channel();
+        workers.end(AT_ONCE, move || last.send(()).unwrap());
+        assert!(was_last.try_recv().is_err());
         drop(hanging);
+        was_last.recv_timeout(LONG).unwrap();
+        assert_eq!(has_begun.try_recv(), Err(mpsc::TryRecvError::Disconnected));
     }
 }

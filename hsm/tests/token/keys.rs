@@ -3,9 +3,16 @@
 use b4ae_core::Signer;
 use b4ae_hsm::{HsmError, KeyRefusal, Pkcs11Signer, Pkcs11Uri, Token};
 use cryptoki::mechanism::Mechanism;
-use cryptoki::object::{Attribute, AttributeType, KeyType, MlDsaParameterSetType, ObjectClass};
+use cryptoki::object::{Attribute, AttributeType, KeyType, MlDsaParameterSetType, ObjectClass, ObjectHandle};
 
 use crate::support::{LABEL, Others, TestToken, pin, token_tests, verifies};
+
+/// Private and public ones, those of sessions too.
+fn keys_on_token() -> Vec<ObjectHandle> {
+    let session = Others::of(&TestToken::module(), LABEL).session();
+    let of = |class| session.find_objects(&[Attribute::Class(class)]).unwrap();
+    [of(ObjectClass::PRIVATE_KEY), of(ObjectClass::PUBLIC_KEY)].concat()
+}
 
 token_tests! {
     fn a_key_made_in_the_token_signs_there(token) {
@@ -57,6 +64,30 @@ token_tests! {
         assert_eq!(opened.keys().unwrap().len(), 1);
     }
 
+    /// Both look before either has made its key.
+    fn a_label_or_id_is_not_given_twice_at_the_same_time(token) {
+        let uri = token.set_up();
+        let opened = Token::open(&uri, Some(pin())).unwrap();
+        for (label, id, what) in [("b4ae", &b"2"[..], "label"), ("other", b"1", "id")] {
+            let before = token.calls("C_GenerateKeyPair");
+            token.faults("C_GenerateKeyPair hang 1");
+            let theirs = std::thread::scope(|scope| {
+                let slower = scope.spawn(|| {
+                    let opened = Token::open(&uri, Some(pin())).unwrap();
+                    opened.generate("b4ae", Some(b"1")).unwrap_err()
+                });
+                token.wait_for_call("C_GenerateKeyPair", before);
+                let theirs = opened.generate(label, Some(id)).unwrap();
+                token.no_faults();
+                let error = slower.join().unwrap();
+                assert!(matches!(&error, HsmError::KeyExists { what: it, .. } if it.starts_with(what)), "{error}");
+                theirs
+            });
+            assert_eq!(keys_on_token().len(), 2, "their pair alone is left");
+            opened.delete(&theirs.id).unwrap();
+        }
+    }
+
     fn labels_and_ids_without_sense_are_refused(token) {
         let opened = Token::open(&token.set_up(), Some(pin())).unwrap();
         let long = "x".repeat(256);
@@ -101,10 +132,7 @@ token_tests! {
                 None => assert!(error.to_string().contains("C_Sign returned CKR_FUNCTION_FAILED"), "{error}"),
             }
             token.no_faults();
-            for class in [ObjectClass::PRIVATE_KEY, ObjectClass::PUBLIC_KEY] {
-                let left = Others::of(&TestToken::module(), LABEL).session().find_objects(&[Attribute::Class(class)]);
-                assert_eq!(left.unwrap(), [], "after {fault}");
-            }
+            assert_eq!(keys_on_token(), [], "after {fault}");
         }
         opened.generate("b4ae", None).unwrap();
     }
@@ -138,12 +166,74 @@ token_tests! {
         assert_eq!((can.mechanisms[1].min_key_size, can.mechanisms[1].max_key_size), (1312, 2592));
         assert_eq!([can.signs, can.contexts, can.hedged, can.deterministic], [Some(true); 4]);
         assert!(can.rng);
-        assert_eq!(opened.keys().unwrap(), [], "the trial leaves nothing behind");
+        assert!(can.signature_time.is_some() && can.refused.is_none());
+        assert_eq!(keys_on_token(), [], "the trial leaves nothing behind");
+    }
 
-        token.faults("C_SignInit CKR_MECHANISM_PARAM_INVALID");
-        assert_eq!(opened.capabilities().unwrap().contexts, Some(false));
-        token.faults("C_GenerateKeyPair CKR_SESSION_READ_ONLY");
-        assert_eq!(opened.capabilities().unwrap().contexts, None);
+    /// What a token does not do is told, with its reason, and what could not be tried is not called impossible.
+    fn what_a_token_cannot_do_has_a_reason(token) {
+        let opened = Token::open(&token.set_up(), Some(pin())).unwrap();
+        for (fault, signs) in [
+            ("C_SignInit CKR_MECHANISM_PARAM_INVALID", Some(false)),
+            ("C_Sign corrupt", Some(false)),
+            ("C_GenerateKeyPair CKR_SESSION_READ_ONLY", None),
+            ("C_OpenSession CKR_SESSION_COUNT", None),
+        ] {
+            token.faults(fault);
+            let can = opened.capabilities().unwrap();
+            assert_eq!([can.signs, can.contexts, can.hedged, can.deterministic], [signs; 4], "{fault}");
+            let why = can.refused.unwrap();
+            if fault.ends_with("corrupt") {
+                assert!(matches!(why, HsmError::BadSignature { .. }), "{why}");
+            } else {
+                assert!(why.to_string().contains(&fault.replace(' ', " returned ")), "{fault}: {why}");
+                assert_eq!(can.signature_time, None);
+            }
+        }
+    }
+
+    /// The one that is logged in, and one more.
+    fn two_sessions_are_enough_to_try_a_token_out(token) {
+        let opened = Token::open(&token.set_up(), Some(pin())).unwrap();
+        let before = token.log().lines().count();
+        opened.capabilities().unwrap();
+        let (mut open, mut opened_in_all) = (1, 0);
+        for call in token.log().lines().skip(before) {
+            match call {
+                "C_OpenSession" => (open, opened_in_all) = (open + 1, opened_in_all + 1),
+                "C_CloseSession" => open -= 1,
+                _ => {}
+            }
+            assert!(open <= 2);
+        }
+        // One for each way to sign, and one for all signatures whose time is taken: opening is not in it.
+        assert_eq!((open, opened_in_all), (1, 5));
+    }
+
+    /// A token whose policy refuses an identity's key would else make the one for the trial.
+    fn the_key_of_the_trial_is_as_strict_as_a_real_one(token) {
+        let opened = Token::open(&token.set_up(), Some(pin())).unwrap();
+        let before = token.calls("C_SignInit");
+        token.faults("C_SignInit hang 1");
+        std::thread::scope(|scope| {
+            let trial = scope.spawn(move || opened.capabilities().unwrap());
+            token.wait_for_call("C_SignInit", before);
+            let session = Others::of(&TestToken::module(), LABEL).session();
+            let keys = session.find_objects(&[Attribute::Class(ObjectClass::PRIVATE_KEY)]).unwrap();
+            let strict = [
+                Attribute::Token(false),
+                Attribute::Private(true),
+                Attribute::Sensitive(true),
+                Attribute::Extractable(false),
+                Attribute::Modifiable(false),
+                Attribute::Copyable(false),
+            ];
+            let types = strict.each_ref().map(Attribute::attribute_type);
+            let found: Vec<_> = keys.iter().map(|key| session.get_attributes(*key, &types).unwrap()).collect();
+            token.no_faults();
+            assert_eq!(trial.join().unwrap().signs, Some(true));
+            assert_eq!(found, [strict]);
+        });
     }
 
     /// Keys that somebody else put there: each is refused for what is wrong with it.

@@ -1,5 +1,7 @@
 //! PINs: tried once, and never shown.
 
+use std::time::Instant;
+
 use b4ae_hsm::{HsmError, Pin, PinTries, Pkcs11Signer, Pkcs11Uri, SignerState, Token, list_tokens};
 
 use cryptoki::types::AuthPin;
@@ -9,6 +11,17 @@ use crate::support::{LABEL, Others, PIN, TestToken, pin, sessions, sign, token_t
 fn wrong() -> Pin {
     Pin::try_from("not the PIN".to_owned()).unwrap()
 }
+
+/// As its owner does with another program.
+fn change(old: &str, new: &str) {
+    let session = Others::of(&TestToken::module(), LABEL).session_with(old);
+    session.set_pin(&AuthPin::new(old.into()), &AuthPin::new(new.into())).unwrap();
+    session.logout().unwrap();
+}
+
+/// What a module may return for a wrong PIN that it counts.
+const UNCLEAR: [&str; 5] =
+    ["CKR_FUNCTION_FAILED", "CKR_GENERAL_ERROR", "CKR_DEVICE_ERROR", "CKR_FUNCTION_CANCELED", "0x80000001"];
 
 token_tests! {
     fn a_wrong_pin_is_tried_once(token) {
@@ -28,11 +41,6 @@ token_tests! {
     /// The PIN was changed while the signer was at work: however many signatures are asked for, it costs one try.
     fn a_pin_that_is_refused_later_is_not_tried_by_every_signature(token) {
         let signer = token.signer(sessions(4));
-        let change = |old: &str, new: &str| {
-            let session = Others::of(&TestToken::module(), LABEL).session_with(old);
-            session.set_pin(&AuthPin::new(old.into()), &AuthPin::new(new.into())).unwrap();
-            session.logout().unwrap();
-        };
         change(PIN, "another PIN");
         let before = token.calls("C_Login");
         std::thread::scope(|scope| {
@@ -62,6 +70,92 @@ token_tests! {
         signer.retry_pin(Pin::try_from("another PIN".to_owned()).unwrap());
         sign(&signer, 1).unwrap();
         assert_eq!(signer.status().state, SignerState::Ready);
+    }
+
+    /// The login fails without a word about the PIN: however many signatures are asked for, the pauses between tries grow
+    /// from a second on.
+    fn a_login_that_fails_for_no_clear_reason_is_repeated_seldom(token) {
+        let uri = token.signer(sessions(1)).key().uri();
+        for code in UNCLEAR {
+            token.no_faults();
+            let signer = Pkcs11Signer::open_with(&uri, pin(), sessions(4)).unwrap();
+            token.faults(&format!("C_SignInit CKR_USER_NOT_LOGGED_IN 1\nC_Login {code}"));
+            let before = token.calls("C_Login");
+            #[expect(clippy::disallowed_methods, reason = "pauses are real time")]
+            let began = Instant::now();
+            let fails = |fill| {
+                let error = sign(&signer, fill).unwrap_err();
+                assert!(matches!(error, HsmError::LoginFailed { .. }), "{error}");
+                assert!(error.to_string().contains(code), "{error}");
+            };
+            // It closes the only session, which ends the login.
+            fails(0);
+            std::thread::scope(|scope| {
+                for fill in 1..5 {
+                    scope.spawn(move || (0..5).for_each(|_| fails(fill)));
+                }
+            });
+            let tries = token.calls("C_Login") - before;
+            assert!(tries >= 1, "{code}");
+            let least = (1 << (tries - 1)) - 1;
+            assert!(began.elapsed().as_secs() >= least, "{code}: {tries} tries in {:?}", began.elapsed());
+
+            token.no_faults();
+            signer.retry_pin(pin());
+            sign(&signer, 1).unwrap_or_else(|error| panic!("after {code}: {error}"));
+        }
+    }
+
+    /// Without anybody's doing.
+    fn a_login_that_failed_is_repeated_after_a_pause(token) {
+        let signer = token.signer(sessions(1));
+        token.faults("C_SignInit CKR_USER_NOT_LOGGED_IN 1\nC_Login CKR_DEVICE_ERROR 1");
+        let before = token.calls("C_Login");
+        let mut failures = 0;
+        while let Err(error) = sign(&signer, 1) {
+            assert!(matches!(error, HsmError::LoginFailed { .. }), "{error}");
+            failures += 1;
+        }
+        assert!(failures >= 1);
+        assert_eq!(token.calls("C_Login"), before + 2);
+        assert_eq!(signer.status().state, SignerState::Ready);
+    }
+
+    /// The PIN was not looked at: it may be tried once more.
+    fn a_login_is_repeated_where_the_token_was_lost(token) {
+        let signer = token.signer(sessions(1));
+        for code in [
+            "CKR_SESSION_HANDLE_INVALID",
+            "CKR_SESSION_CLOSED",
+            "CKR_DEVICE_REMOVED",
+            "CKR_TOKEN_NOT_PRESENT",
+            "CKR_CRYPTOKI_NOT_INITIALIZED",
+        ] {
+            // No session is left, and nobody is logged in.
+            token.faults("C_SignInit CKR_KEY_HANDLE_INVALID");
+            sign(&signer, 1).unwrap_err();
+            Others::of(&TestToken::module(), LABEL).session().logout().unwrap();
+            token.faults(&format!("C_Login {code} 1"));
+            let before = token.calls("C_Login");
+            sign(&signer, 1).unwrap_or_else(|error| panic!("{code}: {error}"));
+            assert_eq!(token.calls("C_Login"), before + 2, "{code}");
+        }
+    }
+
+    /// A login with the old PIN is under way when the new one is given, and is refused afterwards.
+    fn a_new_pin_is_not_held_back_by_the_old_one(token) {
+        let signer = token.signer(sessions(1));
+        change(PIN, "another PIN");
+        let before = token.calls("C_Login");
+        token.faults("C_Login hang");
+        std::thread::scope(|scope| {
+            let old = scope.spawn(|| sign(&signer, 1));
+            token.wait_for_call("C_Login", before);
+            signer.retry_pin(Pin::try_from("another PIN".to_owned()).unwrap());
+            token.no_faults();
+            assert!(matches!(old.join().unwrap(), Err(HsmError::PinIncorrect { .. })));
+        });
+        sign(&signer, 2).unwrap();
     }
 
     fn a_locked_pin_is_called_locked_and_not_tried(token) {

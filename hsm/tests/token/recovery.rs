@@ -8,8 +8,8 @@ use cryptoki::object::Attribute;
 use crate::support::{LABEL, Others, TestToken, pin, sessions, sign, token_tests};
 
 /// Functions that a signature calls, with a session at hand and after its loss, and what they return when a token is
-/// removed, a session, a login or a handle is lost, a module was finalised, or the device is broken.
-const LOSSES: [&str; 12] = [
+/// removed, a session, a login or a handle is lost, a module was finalised, memory is short, or the device is broken.
+const LOSSES: [&str; 14] = [
     "C_SignInit CKR_DEVICE_REMOVED",
     "C_SignInit CKR_SESSION_HANDLE_INVALID",
     "C_SignInit CKR_SESSION_CLOSED",
@@ -21,8 +21,27 @@ const LOSSES: [&str; 12] = [
     "C_Sign CKR_DEVICE_REMOVED",
     "C_Sign CKR_TOKEN_NOT_PRESENT",
     "C_Sign CKR_GENERAL_ERROR",
+    "C_Sign CKR_DEVICE_MEMORY",
+    "C_SignInit CKR_HOST_MEMORY",
     "* CKR_DEVICE_REMOVED",
 ];
+
+/// A signer with so many sessions that nobody uses.
+fn with_idle_sessions(token: &TestToken, count: usize) -> Pkcs11Signer {
+    let signer = token.signer(sessions(count));
+    let before = token.calls("C_Sign");
+    token.faults("C_Sign hang");
+    std::thread::scope(|scope| {
+        for fill in 0..count {
+            let signer = &signer;
+            scope.spawn(move || sign(signer, fill as u8).unwrap());
+        }
+        // All at once.
+        token.wait_for_call("C_Sign", before + count - 1);
+        token.no_faults();
+    });
+    signer
+}
 
 token_tests! {
     fn what_is_lost_once_is_not_seen(token) {
@@ -66,7 +85,7 @@ token_tests! {
         for fault in [
             "C_OpenSession CKR_SESSION_COUNT",
             "C_OpenSession CKR_TOKEN_NOT_PRESENT",
-            "C_Login CKR_DEVICE_ERROR",
+            "C_Login CKR_DEVICE_REMOVED",
             "C_FindObjectsInit CKR_DEVICE_ERROR",
             "C_GetSlotList CKR_DEVICE_ERROR",
             "C_GetTokenInfo CKR_DEVICE_REMOVED",
@@ -100,16 +119,7 @@ token_tests! {
     /// After `C_Initialize` the module numbers sessions from one again: the numbers of the signer's old ones are other
     /// people's.
     fn sessions_of_others_with_our_old_numbers_stay_open(token) {
-        let signer = token.signer(sessions(4));
-        // Several sessions, all idle in the end.
-        token.faults("C_Sign delay 200");
-        std::thread::scope(|scope| {
-            for fill in 0..4 {
-                let signer = &signer;
-                scope.spawn(move || sign(signer, fill).unwrap());
-            }
-        });
-        token.no_faults();
+        let signer = with_idle_sessions(token, 4);
         Others::of(&TestToken::module(), LABEL).context.finalize().unwrap();
         sign(&signer, 1).unwrap();
         let others = Others::of(&TestToken::module(), LABEL);
@@ -148,6 +158,55 @@ token_tests! {
             drop(signer);
             assert_eq!(token.calls("C_CloseSession") - closed, closed_by_the_loser + 1, "{loss}");
         }
+    }
+
+    /// The others stay in use, and are closed in the end: on a token with few sessions each that was left open would be
+    /// missed.
+    fn one_session_that_is_lost_is_the_only_one(token) {
+        let signer = with_idle_sessions(token, 4);
+        for loss in ["CKR_SESSION_HANDLE_INVALID", "CKR_SESSION_CLOSED"] {
+            let (opened, closed) = (token.calls("C_OpenSession"), token.calls("C_CloseSession"));
+            token.faults(&format!("C_SignInit {loss} 1"));
+            for fill in 0..4 {
+                sign(&signer, fill).unwrap();
+            }
+            assert_eq!(token.calls("C_OpenSession"), opened + 1, "{loss}");
+            assert_eq!(token.calls("C_CloseSession"), closed, "{loss}");
+        }
+        let closed = token.calls("C_CloseSession");
+        drop(signer);
+        assert_eq!(token.calls("C_CloseSession"), closed + 4);
+    }
+
+    /// The token gives fewer sessions than it says: one that is in use is waited for.
+    fn a_session_that_the_token_does_not_give_is_waited_for(token) {
+        let signer = token.signer(sessions(3));
+        sign(&signer, 0).unwrap();
+        let (signed, opened) = (token.calls("C_Sign"), token.calls("C_OpenSession"));
+        token.faults("C_OpenSession CKR_SESSION_COUNT\nC_Sign hang");
+        std::thread::scope(|scope| {
+            let signing = [1, 2, 3].map(|fill| {
+                let signer = &signer;
+                scope.spawn(move || sign(signer, fill))
+            });
+            token.wait_for_call("C_Sign", signed);
+            token.wait_for_call("C_OpenSession", opened + 1);
+            token.faults("C_OpenSession CKR_SESSION_COUNT");
+            for signature in signing {
+                signature.join().unwrap().unwrap();
+            }
+        });
+        assert_eq!(signer.status().failures, 0);
+    }
+
+    /// Where there is none of ours to wait for, it is told at once, and the next signature is made.
+    fn a_token_without_sessions_says_so(token) {
+        let signer = token.signer(sessions(2));
+        token.faults("C_SignInit CKR_USER_NOT_LOGGED_IN 1\nC_OpenSession CKR_SESSION_COUNT");
+        let error = sign(&signer, 1).unwrap_err();
+        assert!(matches!(error, HsmError::NoSession { .. }), "{error}");
+        token.no_faults();
+        sign(&signer, 2).unwrap();
     }
 
     /// The module says that it signs, and what comes out is no signature of this key: as with a handle that came to

@@ -31,18 +31,24 @@ macro_rules! token_tests {
             #[test]
             #[ignore = "needs the test token: scripts/check hsm"]
             fn $name() {
-                crate::support::alone(concat!(module_path!(), "::", stringify!($name)), |$token| $body);
+                crate::support::alone(concat!(module_path!(), "::", stringify!($name)), 1, |$token| $body);
             }
         )*
     };
 }
 pub(crate) use token_tests;
 
-/// Runs `test` in a process of its own, which is this function called anew.
-pub(crate) fn alone(path: &str, test: impl FnOnce(&TestToken)) {
+/// Runs `test` in a process of its own, which is this function called anew, so many times. Each has to end well.
+pub(crate) fn alone(path: &str, times: usize, test: impl FnOnce(&TestToken)) {
     if let Some(directory) = env::var_os(DIRECTORY) {
         return test(&TestToken { directory: directory.into() });
     }
+    for _ in 0..times {
+        run_alone(path);
+    }
+}
+
+fn run_alone(path: &str) {
     let directory = tempfile::tempdir().unwrap();
     let at = |name: &str| directory.path().join(name);
     let slots: Vec<String> = (0..SLOTS)
@@ -114,8 +120,19 @@ impl TestToken {
 
     /// How often the module's `function` has been called.
     pub(crate) fn calls(&self, function: &str) -> usize {
-        let log = fs::read_to_string(self.directory.join("calls")).unwrap();
-        log.lines().filter(|line| *line == function).count()
+        self.log().lines().filter(|line| *line == function).count()
+    }
+
+    /// The functions that have been called, one a line.
+    pub(crate) fn log(&self) -> String {
+        fs::read_to_string(self.directory.join("calls")).unwrap()
+    }
+
+    /// Waits until `function` has been called more often than `before`.
+    pub(crate) fn wait_for_call(&self, function: &str, before: usize) {
+        while self.calls(function) <= before {
+            std::thread::yield_now();
+        }
     }
 }
 
