@@ -208,6 +208,12 @@ pub enum HsmError {
         /// What it says.
         code: P11Code,
     },
+    /// [`Pkcs11Signer::close`](crate::Pkcs11Signer::close) was called.
+    #[error("the signer of {key} has been closed")]
+    Closed {
+        /// The key's URI.
+        key: String,
+    },
     /// The system has no thread or no random numbers to give.
     #[error("the system refused {what}")]
     System {
@@ -325,6 +331,7 @@ impl HsmError {
             }
             Self::BadSignature { .. } => "check the token: it signs with another key, or is broken",
             Self::Refused { .. } => "look the code up in the token's manual, and its log for what it says there",
+            Self::Closed { .. } => "open another",
             Self::System { .. } => "check the limits of the process",
         }
     }

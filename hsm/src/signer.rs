@@ -125,7 +125,7 @@ impl Pkcs11Signer {
             Err(NoResult::Busy) => {
                 return Err(HsmError::Busy { token: format!("the token of {uri}"), waited: options.open_wait });
             }
-            Err(NoResult::NoThread) => return Err(HsmError::System { what: "a thread" }),
+            Err(NoResult::NoThread | NoResult::Closed) => return Err(HsmError::System { what: "a thread" }),
         };
         Ok(Self {
             workers: Workers::new(options.sessions(token.max_sessions)),
@@ -179,12 +179,21 @@ impl Pkcs11Signer {
         result
     }
 
+    /// What dropping it does, for where others may hold it still when the process is about to end. Nothing is signed
+    /// afterwards.
+    pub fn close(&self) {
+        let key = Arc::clone(&self.key);
+        self.workers.end(END, move || key.connections.close());
+        self.key.connections.abandon();
+    }
+
     fn signature(&self, message: [u8; 64]) -> Result<Box<[u8; ML_DSA_SIGNATURE_LEN]>, HsmError> {
         let key = Arc::clone(&self.key);
         let result = match self.workers.run(self.wait, move || key.sign(&message)) {
             Ok(result) => result,
             Err(NoResult::Busy) => Err(HsmError::Busy { token: self.name.clone(), waited: self.wait }),
             Err(NoResult::NoThread) => Err(HsmError::System { what: "a thread" }),
+            Err(NoResult::Closed) => Err(HsmError::Closed { key: self.key.info.uri().to_string() }),
         };
         // Noted by who asked: a signature that comes too late for him is none.
         let mut lost = self.lost();
@@ -204,9 +213,7 @@ impl Pkcs11Signer {
 impl Drop for Pkcs11Signer {
     /// The token is called on the signer's own threads alone: it may hang.
     fn drop(&mut self) {
-        let key = Arc::clone(&self.key);
-        self.workers.end(END, move || key.connections.close());
-        self.key.connections.abandon();
+        self.close();
     }
 }
 

@@ -33,6 +33,8 @@ pub(crate) enum NoResult {
     Busy,
     /// The system gives no thread.
     NoThread,
+    /// They have been ended.
+    Closed,
 }
 
 struct Shared {
@@ -92,7 +94,7 @@ impl Workers {
 
     fn hand_over(&self, began: Instant, wait: Duration, task: Task) -> Result<(), NoResult> {
         let mut state = self.shared.lock();
-        while state.idle <= state.tasks.len() && state.threads.len() >= self.max {
+        while !state.closed && state.idle <= state.tasks.len() && state.threads.len() >= self.max {
             let left = wait.saturating_sub(began.elapsed());
             if left.is_zero() {
                 if state.is_without_end_since(began) {
@@ -101,6 +103,9 @@ impl Workers {
                 return Err(NoResult::Busy);
             }
             state = self.shared.freed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+        if state.closed {
+            return Err(NoResult::Closed);
         }
         if state.idle <= state.tasks.len() {
             self.start_thread(&mut state)?;
@@ -152,6 +157,7 @@ impl Workers {
         drop(state);
         drop(never_begun);
         self.shared.work.notify_all();
+        self.shared.freed.notify_all();
 
         // A thread can only be waited for without limit: that is left to another one.
         let (done, all_ended) = mpsc::sync_channel(1);

@@ -2,11 +2,13 @@
 
 use std::future::Future;
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use b4ae_core::{
     Accept, CloseReason, Config, ConfigBuilder, ConfigError, Identity, Limits, MessageId, ModePolicy, PeerUri, Traffic,
 };
+use b4ae_hsm::Pkcs11Signer;
 use b4ae_tokio::{BindError, Closed, ConnectError, Endpoint, EndpointConfig, Peer};
 
 use tokio::time::{sleep, timeout};
@@ -27,14 +29,21 @@ const BURST: (u32, u32) = (30, 4);
 const QUEUE: Duration = Duration::from_secs(60);
 
 /// Runs `work` on a Tokio runtime of its own. The endpoints keep their slots on threads of their own, so one thread
-/// is enough for the rest.
-pub(crate) fn run<T>(work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+/// is enough for the rest. In the end `signer` is closed, whose key the work has signed with.
+pub(crate) fn run<T>(
+    signer: Option<Arc<Pkcs11Signer>>,
+    work: impl Future<Output = Result<T, Error>>,
+) -> Result<T, Error> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(Error::io("starting the runtime"))?;
     let done = runtime.block_on(work);
     runtime.shutdown_background();
+    if let Some(signer) = signer {
+        // A thread may still hold it, and no module is to be called while the process ends.
+        signer.close();
+    }
     done
 }
 

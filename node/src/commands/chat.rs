@@ -32,7 +32,7 @@ pub(crate) fn run(args: &Chat) -> Result<(), Error> {
     if let Some(listen) = args.listen {
         endpoint = endpoint.listen(listen);
     }
-    net::run(async {
+    net::run(signer.clone(), async {
         let endpoint = net::bind(endpoint).await?;
         let mut stop = Stop::install()?;
         if let Some(signer) = signer {

@@ -51,7 +51,7 @@ struct Lateness {
 pub(crate) fn run(args: &Demo) -> Result<(), Error> {
     // Early, so that nobody watches in vain.
     let svg = args.svg.as_deref().map(|path| open(path).map(|file| (path, file))).transpose()?;
-    net::run(async {
+    net::run(None, async {
         let mut stop = Stop::install()?;
         let stage = Stage::set(args.mode.into()).await?;
         let done = tokio::select! {

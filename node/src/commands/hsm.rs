@@ -95,7 +95,7 @@ fn test(args: &Test) -> Result<(), Error> {
     match can.signs {
         Some(true) => Ok(()),
         Some(false) => Err(Error::TokenUnfit("makes ML-DSA-87 keys, but does not sign with them")),
-        None => Err(Error::TokenUnfit("lists ML-DSA, but makes no ML-DSA-87 key")),
+        None => Err(can.refused.map_or(Error::TokenUnfit("lists ML-DSA, but makes no ML-DSA-87 key"), Error::Token)),
     }
 }
 

@@ -49,7 +49,7 @@ pub(crate) fn run(args: &Send) -> Result<(), Error> {
     let config = net::client(args.traffic, limit)?;
     let traffic = *config.traffic();
     let errand = Errand { uri, mode: args.mode, modes, limit, peer: OnceCell::new(), sent: Cell::new(0) };
-    net::run(async {
+    net::run(signer.clone(), async {
         let endpoint = net::bind(EndpointConfig::new(identity, config)).await?;
         let mut stop = Stop::install()?;
         if let Some(signer) = signer {

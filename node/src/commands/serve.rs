@@ -27,7 +27,7 @@ pub(crate) fn run(args: &Serve) -> Result<(), Error> {
     };
     let config = net::server(args.traffic, args.sessions, accept)?;
     let goodbye = GOODBYE.max(net::there_and_back(config.traffic()));
-    net::run(async {
+    net::run(signer.clone(), async {
         let endpoint = net::bind(EndpointConfig::new(identity, config).listen(args.listen)).await?;
         // Before anybody is told that we listen: who reads that may ask us to stop.
         let mut stop = Stop::install()?;

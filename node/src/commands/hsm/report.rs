@@ -40,6 +40,7 @@ pub(crate) fn test(token: &TokenInfo, can: &Capabilities, key: Option<&KeyInfo>,
             "token": token_json(token),
             "mechanisms": mechanisms,
             "signs": can.signs,
+            "refused": can.refused.as_ref().map(ToString::to_string),
             "signature_ms": can.signature_time.map(|time| time.as_secs_f64() * 1e3),
             "contexts": can.contexts,
             "hedged": can.hedged,
@@ -86,9 +87,12 @@ pub(crate) fn test(token: &TokenInfo, can: &Capabilities, key: Option<&KeyInfo>,
         let outcome = match trial {
             Some(true) => "yes, and the signature verifies",
             Some(false) => "no",
-            None => "not tried: it makes no ML-DSA-87 key for the trial",
+            None => "not tried",
         };
         let _ = writeln!(text, "{name}{outcome}");
+    }
+    if let Some(why) = &can.refused {
+        let _ = writeln!(text, "for want of     {why}");
     }
     if let Some(time) = can.signature_time {
         let _ = writeln!(text, "signature takes {:.2} ms in the median", time.as_secs_f64() * 1e3);
