@@ -232,3 +232,29 @@ fn token_dead_for_good() {
     // And the node can be stopped.
     scene.all_else_is_well();
 }
+
+/// Nor is the end waited for, which closes sessions with it.
+#[test]
+#[ignore = "needs the test token: scripts/check hsm"]
+fn token_dead_while_nobody_asked_it() {
+    let scene = Scene::begin();
+    scene.token.fail("* hang");
+    scene.all_else_is_well();
+}
+
+/// A signature is under way when the node is stopped: it ends first, and the process ends as ever.
+#[test]
+#[ignore = "needs the test token: scripts/check hsm"]
+fn stopped_while_the_token_signs() {
+    let scene = Scene::begin();
+    scene.token.fail("C_Sign delay 2000");
+    let args = ["send", "--mode", "b", "--rate", "10", "--timeout", IN_VAIN, &scene.server.uri, "too late"];
+    let before = scene.token.calls("C_Sign");
+    let _caller = Running::start(scene.others.command(&args));
+    while scene.token.calls("C_Sign") == before {
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    scene.server.running.signal(Signal::TERM);
+    let ended = scene.server.running.outcome().ok();
+    assert!(ended.out.lines().last().unwrap().contains("\"event\":\"stopped\""), "{ended:#?}");
+}
