@@ -221,20 +221,20 @@ impl Engine {
         }
         match knock::read(&self.own_keys, datagram) {
             None => self.metrics.drops.stranger += 1,
-            Some(Knock::Hello(hello)) => self.challenge(path, hello.cid(), hello.hash(), self.signs(&hello)),
+            Some(Knock::Hello(hello)) => self.challenge(path, hello.cid(), || hello.hash(), self.signs(&hello)),
             Some(Knock::Init(header)) => self.init_fragment(path, &header, datagram),
         }
     }
 
-    /// Queues a Challenge, within the budget of the unverified.
-    fn challenge(&mut self, path: Path, cid: [u8; 8], hello_hash: [u8; 32], signs: bool) {
+    /// Queues a Challenge, within the budget of the unverified: beyond it, not even the Hello's hash is computed.
+    fn challenge(&mut self, path: Path, cid: [u8; 8], hello_hash: impl FnOnce() -> [u8; 32], signs: bool) {
         let per_second = self.config.limits.challenges_per_second;
         let full = self.challenges.len() >= max_challenges(&self.config.limits);
         if full || !self.challenge_bucket.take(self.now, per_second, per_second / 10) {
             self.metrics.drops.limited += 1;
             return;
         }
-        self.challenges.push_back(Pending { path, cid, hello_hash, signs });
+        self.challenges.push_back(Pending { path, cid, hello_hash: hello_hash(), signs });
     }
 
     /// Writes the next Challenge. Nothing is remembered: the cookie comes back with the Init.
@@ -296,7 +296,7 @@ impl Engine {
                 let hello = chunk.first_chunk().and_then(Hello::parse);
                 let hello = hello.filter(|hello| hello.hash() == header.hello_hash);
                 let signs = hello.is_none_or(|hello| self.signs(&hello));
-                self.challenge(path, header.cid, header.hello_hash, signs);
+                self.challenge(path, header.cid, || header.hello_hash, signs);
             }
             return;
         }
@@ -380,7 +380,7 @@ impl Engine {
         if !self.replay.insert(&cookie, &mut self.random.public) {
             self.metrics.drops.replayed += 1;
             self.drop_half_open(slot);
-            self.challenge(path, hello.cid(), hello.hash(), signs);
+            self.challenge(path, hello.cid(), || hello.hash(), signs);
             return;
         }
         if let Some(half) = self.half_open.get_mut(slot) {
