@@ -47,6 +47,8 @@ pub(crate) struct Scheduler {
     lead: u64,
     /// The time of the last `handle_timeout`: nothing else brings a cell forth.
     armed: u64,
+    /// When the last session joined.
+    joined: u64,
     #[cfg(b4ae_mutants)]
     pub(crate) burst_catch_up: bool,
 }
@@ -64,6 +66,7 @@ impl Scheduler {
             schedule,
             lead: nanos(traffic.lead),
             armed: 0,
+            joined: 0,
             #[cfg(b4ae_mutants)]
             burst_catch_up: false,
         }
@@ -97,11 +100,14 @@ impl Scheduler {
         let seal = each!(self, it => it.time())?.saturating_sub(self.lead);
         let early = seal.saturating_sub(self.lead);
         let rested = each!(self, it => it.is_after_rest());
-        Some(Instant::from_nanos(if rested && early > self.armed { early } else { seal }))
+        // Whoever joins may do so between the two, and there is nothing to be called for in the past.
+        let known = self.armed.max(self.joined);
+        Some(Instant::from_nanos(if rested && early > known { early } else { seal }))
     }
 
     /// Gives a session slots. The first is late enough to be sealed in time.
     pub(crate) fn join(&mut self, session: u32, now: Instant) {
+        self.joined = self.joined.max(now.as_nanos());
         // At the end of time there is no such slot.
         let from = now.as_nanos().checked_add(self.lead);
         each!(mut self, it => it.join(session, from));
@@ -264,6 +270,21 @@ mod tests {
         for traffic in [Traffic::balanced(), Traffic::poisson(Duration::from_millis(100))] {
             let (slots, calls) = started(&traffic, 6, 1).run_asked(30_000_000_000);
             assert!(calls <= slots.len(), "{calls} for {}: {traffic:?}", slots.len());
+        }
+    }
+
+    #[test]
+    fn whoever_joins_has_nobody_called_in_the_past() {
+        for traffic in all().into_iter().chain([Traffic::burst(Duration::from_secs(1), 4)]) {
+            // From two leads before a slot to a lead after it, in quarters of a lead.
+            for quarter in 0..12 {
+                let mut scheduler = Scheduler::new(&traffic, Secret::new([9; 32]));
+                let slot = nanos(Duration::from_secs(60));
+                let now = Instant::from_nanos(slot - 2 * testing::LEAD + quarter * testing::LEAD / 4);
+                scheduler.join(0, now);
+                let next = scheduler.next_call().expect("there is a session");
+                assert!(next >= now, "{next:?} at {now:?}: {traffic:?}");
+            }
         }
     }
 
