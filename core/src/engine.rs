@@ -3,6 +3,8 @@
 pub(crate) mod admit;
 pub(crate) mod bound;
 pub(crate) mod dial;
+pub(crate) mod half_open;
+pub(crate) mod pressure;
 mod receive;
 pub(crate) mod routes;
 mod slab;
@@ -14,8 +16,10 @@ use alloc::vec::Vec;
 use core::fmt;
 
 use crate::config::{Accept, Config};
-use crate::engine::admit::{HalfOpen, Pending, Pressure};
+use crate::engine::admit::Pending;
 use crate::engine::dial::Dial;
+use crate::engine::half_open::HalfOpen;
+use crate::engine::pressure::Pressure;
 use crate::engine::routes::{Route, Routes};
 use crate::engine::slab::Slab;
 use crate::error::{CloseReason, ConfigError, UnknownSession};

@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 use core::net::IpAddr;
 use core::time::Duration;
 
+use super::half_open::{AwaitingFinish, HalfOpen, Stage};
 use super::{Engine, Outgoing, Route, Timer};
 use crate::config::{Accept, Limits};
 use crate::crypto::hash;
@@ -17,19 +18,15 @@ use crate::handshake::responder::{Accepted, AwaitFinish, RespondRandomness, Resp
 use crate::handshake::{Failed, Hello, NoReply, Prologue};
 use crate::identity::PeerId;
 use crate::job::{Errand, Job, Outstanding, Ticket, Work};
-use crate::memory;
 use crate::mode::Mode;
-use crate::random::Stream;
 use crate::secret::Secret;
 use crate::session::entry::{Entry, Opened};
 use crate::session::link::{Link, Side};
 use crate::time::Instant;
 use crate::transmit::{DATAGRAM_LEN, Path};
 use crate::wire::knock::{self, InitHeader, Knock};
-use crate::wire::sealed::{self, Challenge, FragmentHeader};
+use crate::wire::sealed::{self, Challenge};
 
-/// The hardest puzzle asked or solved.
-pub(crate) const MAX_PUZZLE_BITS: u8 = 20;
 /// A handshake that makes no progress, and does not wait for a job of ours, is forgotten after this.
 const STALL: Duration = Duration::from_secs(5);
 /// The same once its Response is out. The initiator cannot go back from there, and its fourth Finish comes at most 8.75
@@ -37,10 +34,6 @@ const STALL: Duration = Duration::from_secs(5);
 const FINISH_STALL: Duration = Duration::from_secs(10);
 /// A handshake is forgotten after this.
 const DEADLINE: Duration = Duration::from_secs(20);
-/// Datagrams of one handshake that are sent again on request.
-const MAX_RESENT: u16 = 64;
-/// What is asked for again sooner is on its way still, and what asks may be a copy: an initiator waits 750 ms at least.
-const RESEND_GAP: Duration = Duration::from_millis(500);
 
 /// Challenges that may wait to be sent.
 pub(crate) fn max_challenges(limits: &Limits) -> usize {
@@ -64,152 +57,6 @@ pub(crate) struct Pending {
     hello_hash: [u8; 32],
     /// Whether a handshake with it takes a signature of ours.
     signs: bool,
-}
-
-/// A handshake of another's whose address is verified.
-pub(crate) struct HalfOpen {
-    path: Path,
-    cookie_id: [u8; 32],
-    header: InitHeader,
-    response_key: Secret<32>,
-    stage: Stage,
-    started: Instant,
-    pub(crate) timer: Instant,
-    to_send: u16,
-    resent: u16,
-    /// From when on a request is answered again.
-    resend_from: Instant,
-    /// While a job is out for it.
-    errand: Option<Errand>,
-}
-
-enum Stage {
-    Init(Assembly),
-    /// The Response is being made.
-    Responding,
-    Finish(Box<AwaitingFinish>),
-}
-
-struct AwaitingFinish {
-    response: Vec<u8>,
-    response_tag: [u8; 8],
-    state: Arc<AwaitFinish>,
-    finish: Option<Assembly>,
-    /// The Finish is being verified.
-    accepting: bool,
-    status_due: bool,
-}
-
-impl HalfOpen {
-    /// The most bytes of heap that a handshake of another's takes, beside its place in the table and its job.
-    pub(crate) fn bound(mode: Mode) -> u64 {
-        let shared = 2 * size_of::<usize>() + size_of::<AwaitFinish>();
-        let messages = message::response_len(mode) + message::finish_len(mode);
-        // Its own key, and those of the transcript and the fragments.
-        (size_of::<AwaitingFinish>() + shared + messages) as u64 + memory::keys(1 + 10) + Errand::bound()
-    }
-
-    /// Writes the next datagram that is to be sent now.
-    pub(crate) fn write(&mut self, random: &mut Stream, out: &mut [u8; DATAGRAM_LEN]) -> Option<Path> {
-        let Stage::Finish(awaiting) = &mut self.stage else { return None };
-        if self.to_send != 0 {
-            let index = self.to_send.trailing_zeros() as u8;
-            self.to_send &= self.to_send - 1;
-            let header = FragmentHeader {
-                kind: kind::RESPONSE,
-                index,
-                have: 0,
-                poll: false,
-                len: u16::try_from(awaiting.response.len()).expect("a Response is below 10 KiB"),
-                tag: awaiting.response_tag,
-            };
-            let chunk = fragment::chunk_of(&awaiting.response, index, sealed::CHUNK);
-            sealed::write_fragment(&self.response_key, &self.header.cid, &header, chunk, random, out);
-            return Some(self.path);
-        }
-        if core::mem::take(&mut awaiting.status_due) {
-            let finish = awaiting.finish.as_ref()?;
-            let header = FragmentHeader {
-                kind: kind::STATUS,
-                index: 0,
-                have: finish.have(),
-                poll: false,
-                len: 0,
-                tag: finish.tag(),
-            };
-            sealed::write_fragment(&awaiting.state.fragments.status, &self.header.cid, &header, &[], random, out);
-            return Some(self.path);
-        }
-        None
-    }
-
-    pub(crate) fn has_datagrams(&self) -> bool {
-        match &self.stage {
-            Stage::Finish(awaiting) => self.to_send != 0 || awaiting.status_due,
-            _ => false,
-        }
-    }
-
-    /// The key of Status or Response fragments and where they are routed.
-    #[cfg(fuzzing)]
-    pub(crate) fn answer_fragments(&self, status: bool) -> Option<(&Secret<32>, [u8; 8])> {
-        match &self.stage {
-            _ if !status => Some((&self.response_key, self.header.cid)),
-            Stage::Finish(awaiting) => Some((&awaiting.state.fragments.status, self.header.cid)),
-            _ => None,
-        }
-    }
-
-    fn cid(&self) -> Option<[u8; 8]> {
-        match &self.stage {
-            Stage::Finish(awaiting) => Some(awaiting.state.cid),
-            _ => None,
-        }
-    }
-
-    /// Has what the peer lacks of the Response sent again, within bounds.
-    fn resend(&mut self, have: u16, now: Instant) {
-        let Stage::Finish(awaiting) = &self.stage else { return };
-        let missing = fragment::all(fragment::count(awaiting.response.len(), sealed::CHUNK)) & !have;
-        let fresh = (missing & !self.to_send).count_ones() as u16;
-        if fresh != 0 && now >= self.resend_from && self.resent + fresh <= MAX_RESENT {
-            self.resend_from = now + RESEND_GAP;
-            self.resent += fresh;
-            self.to_send |= missing;
-        }
-    }
-}
-
-/// How hard a puzzle to ask: harder while a budget is nearly used up.
-pub(crate) struct Pressure {
-    bits: u8,
-    looked: Instant,
-}
-
-impl Pressure {
-    pub(crate) fn new(now: Instant) -> Self {
-        Self { bits: 0, looked: now }
-    }
-
-    pub(crate) fn bits(&self) -> u8 {
-        self.bits
-    }
-
-    /// Two bits harder for each second above 70 % of the budget, one easier for each below 30 %.
-    fn look(&mut self, now: Instant, used: usize, capacity: u32) {
-        let seconds = (now - self.looked).as_secs();
-        if seconds == 0 {
-            return;
-        }
-        self.looked = now;
-        let (used, capacity) = (used * 10, capacity as usize);
-        if used > capacity * 7 {
-            self.bits = (self.bits + 2).min(MAX_PUZZLE_BITS);
-        } else if used < capacity * 3 {
-            // Nobody may have asked for a while.
-            self.bits = self.bits.saturating_sub(u8::try_from(seconds).unwrap_or(u8::MAX));
-        }
-    }
 }
 
 impl Engine {
@@ -406,7 +253,7 @@ impl Engine {
 
     /// The same of those that do. However slow the signer is, they take no place from those that do not need it; and
     /// since a host begins handshakes faster than a slow one signs, none has all the places.
-    fn place_for_signature(&mut self, ip: IpAddr) -> Option<Outstanding> {
+    pub(super) fn place_for_signature(&mut self, ip: IpAddr) -> Option<Outstanding> {
         self.pending_signatures.take(ip, self.config.limits.pending_signatures as usize)
     }
 
@@ -592,55 +439,5 @@ impl Engine {
         {
             self.routes.remove(&cid);
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::config::{Config, Traffic};
-    use crate::identity::{Identity, SecretIdentity};
-    use crate::mode::ModePolicy;
-    use crate::random::Seed;
-    use crate::time::UnixTime;
-    use crate::wire::knock::KnockKeys;
-
-    /// An engine that accepts both modes.
-    fn server() -> Engine {
-        let config = Config::builder(Traffic::balanced()).accept(Accept::Anyone(ModePolicy::A_THEN_B));
-        let config = config.build().expect("a sound configuration");
-        let identity = Identity::from_secret(&SecretIdentity::generate(&Seed::new([1; 32])));
-        Engine::new(&config, identity, &Seed::new([2; 32]), Instant::ORIGIN, UnixTime(0)).expect("an engine")
-    }
-
-    /// How hard a puzzle whoever offers these modes is asked.
-    fn asked(server: &mut Engine, now: Instant, offer: ModePolicy) -> u8 {
-        let path = Path::new(([192, 0, 2, 1], 7000).into(), None);
-        let keys = KnockKeys::new(server.peer_id());
-        let hello = Hello::new(offer, &[3; 32], &[4; 8]);
-        let (mut datagram, mut random) = ([0; DATAGRAM_LEN], Stream::new(Secret::new([5; 32])));
-        knock::write_hello(&keys, &hello, &mut random, &mut datagram);
-        server.handle_datagram(now, path, &mut datagram);
-        server.write_challenge(&mut datagram).expect("it is answered");
-        let key = sealed::challenge_key(&keys.challenge, &hello.hash());
-        sealed::read_challenge(&key, &mut datagram).expect("a Challenge").cookie.puzzle_bits
-    }
-
-    #[test]
-    fn a_slow_signer_is_paid_for_by_those_alone_who_need_it() {
-        let mut server = server();
-        let hosts = (1..=3).flat_map(|host| [IpAddr::from([198, 51, 100, host]); 4]);
-        let out: Vec<_> = hosts.filter_map(|ip| server.place_for_signature(ip)).collect();
-        assert_eq!(out.len(), 12, "three quarters");
-        let at = |seconds| Instant::ORIGIN + Duration::from_secs(seconds);
-        for second in 1..=4 {
-            assert_eq!(asked(&mut server, at(second), ModePolicy::A), 0);
-            assert_eq!(asked(&mut server, at(second), ModePolicy::A_THEN_B), 0, "it is mode A that comes of it");
-            assert_eq!(asked(&mut server, at(second), ModePolicy::B), 2 * second as u8);
-            assert_eq!(asked(&mut server, at(second), ModePolicy::B_THEN_A), 2 * second as u8);
-        }
-        assert_eq!(server.metrics().puzzle_bits, 8);
-        drop(out);
-        assert_eq!(asked(&mut server, at(20), ModePolicy::B), 0);
     }
 }

@@ -1,7 +1,8 @@
 //! How much memory an engine takes at most: the sum of what its parts say of theirs.
 
-use super::admit::{self, HalfOpen, Pending};
+use super::admit::{self, Pending};
 use super::dial::Dial;
+use super::half_open::HalfOpen;
 use super::routes::Routes;
 use super::slab::Slab;
 use super::{Engine, Outgoing, Timer, UNUSED_COOKIES, transmit};

@@ -321,7 +321,7 @@ impl Engine {
         let Some(dial) = self.sessions.named(id.slot, id.generation).and_then(|entry| entry.dial.as_deref_mut()) else {
             return;
         };
-        let bits = challenge.cookie.puzzle_bits.min(super::admit::MAX_PUZZLE_BITS);
+        let bits = challenge.cookie.puzzle_bits.min(super::pressure::MAX_PUZZLE_BITS);
         let puzzle = Puzzle { cookie: challenge.tag.duplicate(), responder: dial.peer, bits };
         let prologue = dial.prologue(&challenge);
         dial.note_used(challenge.cookie);
