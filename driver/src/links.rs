@@ -158,6 +158,11 @@ impl Links {
         self.metrics_old.then_some(self.metrics_due)
     }
 
+    /// Tells the endpoint's last numbers, after which there are no slots that somebody who holds the lock could delay.
+    pub(crate) fn tell_last(&self, engine: &Engine) {
+        lock(&self.mailbox.state).metrics = engine.metrics();
+    }
+
     fn take(&mut self, engine: &Engine, now: Instant) -> Found {
         let metrics = engine.metrics();
         let Some(mut state) = try_lock(&self.mailbox.state) else { return Found { look: Look::Locked, stop: None } };

@@ -75,7 +75,8 @@ impl fmt::Display for LaunchTimes {
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct EndpointStats {
-    /// The engine's counters, at most a few tenths of a second old.
+    /// The engine's counters, at most a few tenths of a second old, and all there is to count once the endpoint has
+    /// stopped.
     pub metrics: Metrics,
     /// How late cells were handed to the system: the median, to within an eighth.
     pub lateness_p50: Duration,

@@ -250,7 +250,10 @@ impl Driver {
         self.outbox.collect(&mut self.engine, departure!(self));
         self.outbox.send_due(departure!(self));
         match stop {
-            Stop::Complete => Turn::Stop,
+            Stop::Complete => {
+                self.links.tell_last(&self.engine);
+                Turn::Stop
+            }
             Stop::Moved => self.until(now, Look::More),
             Stop::Still => self.until(now, found.look),
         }

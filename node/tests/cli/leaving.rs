@@ -186,3 +186,14 @@ fn whoever_cannot_be_told_anything_is_served_all_the_same() {
     server.signal(Signal::TERM);
     server.outcome().ok();
 }
+
+#[test]
+fn a_node_that_stops_at_once_has_counted_everything() {
+    let (receiver, sender) = (Home::with_key(), Home::with_key());
+    let server = receiver.serve(&[]);
+    sender.run(&["send", "--rate", RATE, &server.uri, "the last"]).ok();
+    server.running.signal(Signal::TERM);
+    let stopped = server.next_of("stopped");
+    assert_eq!((&stopped["handshakes_completed"], &stopped["handshakes_failed"]), (&1.into(), &0.into()));
+    server.running.outcome().ok();
+}
