@@ -46,8 +46,8 @@ fn secret<const N: usize>(fill: u8) -> Secret<N> {
 }
 
 /// A secret that is none any more.
-fn opened<const N: usize>(secret: &Secret<N>) -> [u8; N] {
-    let mut bytes = *secret.expose();
+fn opened<const N: usize>(secret: &[u8; N]) -> [u8; N] {
+    let mut bytes = *secret;
     declassify(&mut bytes);
     bytes
 }

@@ -36,7 +36,7 @@ impl Engine {
         let mut entry = Entry::new(peer, self.config());
         entry.mode = Some(Mode::A);
         entry.open(opened);
-        let link = Link::new(secrets, side, path, self.config().limits(), self.now());
+        let link = Link::new(&secrets, side, path, self.config().limits(), self.now());
         self.open_known_link(entry, link)
     }
 

@@ -171,7 +171,7 @@ impl Pair {
             // The chain has moved on from its first key once a cell has left.
             self.ephemeral.add(&format!("the first {name} chain key"), keys.chain.expose());
             let (mut chain, mut work) = (SendChain::empty(), Workspace::new());
-            chain.begin(&keys.chain);
+            chain.begin(keys.chain.expose());
             for cell in 0..CELLS {
                 chain.next(&mut work);
                 self.ephemeral.add(&format!("the key of {name} cell {cell}"), work.key().expose());
@@ -362,7 +362,7 @@ fn a_cell_is_overwritten_as_deep_as_it_goes() {
     let limits = crate::Limits::default();
     let link = |side| {
         let secrets = Transcript::new(&[b"known"]).finish(Mode::A);
-        Link::new(secrets, side, path(1), &limits, Instant::ORIGIN)
+        Link::new(&secrets, side, path(1), &limits, Instant::ORIGIN)
     };
     let (mut sender, mut receiver) = (link(Side::Initiator), link(Side::Responder));
     let (mut work, mut cell) = (Workspace::new(), [0; DATAGRAM_LEN]);

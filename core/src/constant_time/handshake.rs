@@ -154,7 +154,9 @@ fn transcript() -> u64 {
     let keys = |transcript: Transcript| {
         let [fragments] = transcript.fragment_keys([b"B4AE2 test"]);
         let secrets = transcript.finish(Mode::A);
-        [fragments, secrets.i2r.chain, secrets.r2i.header, secrets.exporter.export(b"a use")].map(|key| opened(&key))
+        let exported = secrets.exporter.export(b"a use");
+        let (chain, header) = (secrets.i2r.chain.expose(), secrets.r2i.header.expose());
+        [fragments.expose(), chain, header, exported.expose()].map(opened)
     };
     assert_eq!(keys(writer), keys(reader), "the same keys");
     4

@@ -29,8 +29,8 @@ pub(super) const CASES: &[Case] = &[
 fn chains() -> u64 {
     let root = secret(1);
     let (mut send, mut receive, mut work) = (SendChain::empty(), ReceiveChain::empty(64), Workspace::new());
-    send.begin(&root);
-    receive.begin(&root);
+    send.begin(root.expose());
+    receive.begin(root.expose());
     let mut next = || {
         send.next(&mut work);
         work.key().duplicate()
@@ -38,7 +38,7 @@ fn chains() -> u64 {
     let keys: Vec<Secret<32>> = (0..600).map(|_| next()).collect();
     for counter in [0, 5, 3, 300, 299, 599] {
         assert!(receive.peek(counter, Instant::ORIGIN, &mut work).is_ok(), "a key that is there");
-        assert!(opened(work.key()) == opened(&keys[counter as usize]), "the sender's key");
+        assert!(opened(work.key().expose()) == opened(keys[counter as usize].expose()), "the sender's key");
         receive.commit(counter, &mut work);
     }
     assert_eq!(receive.peek(3, Instant::ORIGIN, &mut work).err(), Some(Unusable::Replayed), "a key that is gone");
@@ -74,7 +74,7 @@ fn links() -> [Box<Link>; 2] {
     transcript.mix_key(&secret(1));
     [Side::Initiator, Side::Responder].map(|side| {
         let secrets = transcript.duplicate().finish(Mode::A);
-        Link::new(secrets, side, Path::new(FROM, None), &Limits::default(), Instant::ORIGIN)
+        Link::new(&secrets, side, Path::new(FROM, None), &Limits::default(), Instant::ORIGIN)
     })
 }
 

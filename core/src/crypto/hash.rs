@@ -6,7 +6,7 @@ use blake2::Blake2bVarCore;
 use blake2::digest::block_api::{Block, Buffer, UpdateCore as _, VariableOutputCore as _};
 use zeroize::Zeroize as _;
 
-use crate::secret::{Secret, same};
+use crate::secret::{InPlace, Secret, same};
 
 /// A personalisation: exactly sixteen bytes, so that no two labels can collide by zero padding.
 pub(crate) type Label = [u8; 16];
@@ -71,11 +71,16 @@ pub(crate) fn digest_64(label: &Label, parts: &[&[u8]]) -> [u8; 64] {
 
 /// A PRF: BLAKE2b-256 keyed with `key`, personalised with `label`.
 pub(crate) fn prf(key: &[u8; 32], label: &Label, parts: &[&[u8]]) -> Secret<32> {
-    let (mut whole, mut out) = ([0; 64], Secret::zero());
-    blake2b(Some(key), label, parts, 32, &mut whole);
-    out.as_mut().copy_from_slice(&whole[..32]);
-    whole.as_mut_slice().zeroize();
+    let mut out = Secret::zero();
+    prf_into(key, label, parts, out.as_mut());
     out
+}
+
+/// A [`prf`] whose output stands within something larger.
+pub(crate) fn prf_into(key: &[u8; 32], label: &Label, parts: &[&[u8]], out: &mut [u8; 32]) {
+    let mut whole = InPlace::zero();
+    blake2b(Some(key), label, parts, 32, whole.as_mut());
+    out.copy_from_slice(&whole.expose()[..32]);
 }
 
 /// A PRF with two outputs, in one compression: BLAKE2b-512 keyed with `state` over the empty message. The first half
@@ -136,8 +141,9 @@ impl<'k> Hmac<'k> {
         this
     }
 
+    /// Writes the tag to `out`: what is derived from it stands on the stack, or in a transcript that is there already.
     #[inline(never)]
-    pub(crate) fn tag(&self, parts: &[&[u8]]) -> Secret<64> {
+    pub(crate) fn tag(&self, parts: &[&[u8]], out: &mut [u8; 64]) {
         let (mut inner, mut outer) = (self.inner.clone(), self.outer.clone());
         let mut buffer = Buffer::<Blake2bVarCore>::default();
         if parts.iter().all(|part| part.is_empty()) {
@@ -146,27 +152,24 @@ impl<'k> Hmac<'k> {
             (inner, buffer) = (plain(), Buffer::<Blake2bVarCore>::new(&block));
             block.as_mut_slice().zeroize();
         }
-        let mut out = Secret::zero();
-        complete(&mut inner, &mut buffer, parts, out.as_mut());
-        let mut digest = *out.expose();
-        complete(&mut outer, &mut buffer, &[&digest], out.as_mut());
-        digest.as_mut_slice().zeroize();
-        out
+        let mut digest = InPlace::zero();
+        complete(&mut inner, &mut buffer, parts, digest.as_mut());
+        complete(&mut outer, &mut buffer, &[digest.expose()], out);
     }
 }
 
 /// One message's [`Hmac`].
-pub(crate) fn hmac(key: &[u8; 64], parts: &[&[u8]]) -> Secret<64> {
-    Hmac::new(key).tag(parts)
+pub(crate) fn hmac(key: &[u8; 64], parts: &[&[u8]], out: &mut [u8; 64]) {
+    Hmac::new(key).tag(parts, out);
 }
 
-/// HKDF with two outputs (Noise specification, section 4.3).
-pub(crate) fn hkdf2(chaining_key: &Secret<64>, input: &[u8]) -> (Secret<64>, Secret<64>) {
-    let temporary = hmac(chaining_key.expose(), &[input]);
+/// HKDF with two outputs (Noise specification, section 4.3): the first replaces the chaining key.
+pub(crate) fn hkdf2(chaining_key: &mut [u8; 64], input: &[u8], second: &mut [u8; 64]) {
+    let mut temporary = InPlace::zero();
+    hmac(chaining_key, &[input], temporary.as_mut());
     let expand = Hmac::new(temporary.expose());
-    let first = expand.tag(&[&[1]]);
-    let second = expand.tag(&[first.expose(), &[2]]);
-    (first, second)
+    expand.tag(&[&[1]], chaining_key);
+    expand.tag(&[chaining_key, &[2]], second);
 }
 
 #[cfg(test)]
@@ -251,16 +254,19 @@ mod tests {
             ),
         ];
         for (parts, told) in tags {
-            assert_eq!(HEXLOWER.encode(hmac(&counting(), parts).expose()), told);
+            let mut tag = [0; 64];
+            hmac(&counting(), parts, &mut tag);
+            assert_eq!(HEXLOWER.encode(&tag), told);
         }
-        let (first, second) = hkdf2(&Secret::new(counting()), &[0x0b; 32]);
+        let (mut first, mut second) = (counting(), [0; 64]);
+        hkdf2(&mut first, &[0x0b; 32], &mut second);
         assert_eq!(
-            HEXLOWER.encode(first.expose()),
+            HEXLOWER.encode(&first),
             "839b4fa9779b8c32020776a8c4aaa228b2e706ba929fbac13da91141146ec723\
              bb13890c9b3b1e6ffa86aafb8c3fbb79f1b67fb4cd65e5e303a16d0984bdf147"
         );
         assert_eq!(
-            HEXLOWER.encode(second.expose()),
+            HEXLOWER.encode(&second),
             "ff2ce8289371433328e8e4f3d4a7c6106b4a90fba995df4d6c7e73b2b8be8df7\
              0c439c2800fc3b09aeae1b33bec3fb31e68f0e1567a1e4b11716b9952d381caf"
         );

@@ -391,7 +391,7 @@ impl Engine {
         let mut entry = Entry::new(peer, &self.config);
         entry.mode = Some(secrets.mode);
         entry.open(Opened::ByPeer);
-        let link = Link::new(secrets, Side::Responder, path, &self.config.limits, self.now);
+        let link = Link::new(&secrets, Side::Responder, path, &self.config.limits, self.now);
         let Ok((slot, _)) = self.sessions.insert(entry) else { return };
         self.metrics.handshakes_completed += 1;
         self.join(slot, link);

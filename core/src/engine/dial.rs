@@ -415,7 +415,7 @@ impl Engine {
         dial.answers = 0;
         let path = dial.path;
         let mode = secrets.mode;
-        let link = Link::new(secrets, Side::Initiator, path, &self.config.limits, now);
+        let link = Link::new(&secrets, Side::Initiator, path, &self.config.limits, now);
         if let Some(entry) = self.sessions.get_mut(id.slot) {
             entry.mode = Some(mode);
         }

@@ -144,7 +144,7 @@ pub(crate) struct Confirmed {
     pub(crate) fragments: FinishKeys,
     /// Where the responder routes Finish fragments.
     pub(crate) cid: [u8; 8],
-    pub(crate) secrets: SessionSecrets,
+    pub(crate) secrets: Box<SessionSecrets>,
 }
 
 /// Keys for Finish fragments and for the responder's Status.

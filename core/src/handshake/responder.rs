@@ -86,7 +86,7 @@ impl Responded {
 /// A finished handshake.
 pub(crate) struct Accepted {
     pub(crate) peer: PeerId,
-    pub(crate) secrets: SessionSecrets,
+    pub(crate) secrets: Box<SessionSecrets>,
 }
 
 impl AwaitFinish {

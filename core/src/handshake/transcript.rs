@@ -3,11 +3,13 @@
 #[cfg(test)]
 pub(crate) mod noise;
 
+use alloc::boxed::Box;
+
 use super::Failed;
 use crate::crypto::aead::{self, TAG_LEN};
 use crate::crypto::hash;
 use crate::mode::Mode;
-use crate::secret::Secret;
+use crate::secret::{InPlace, Secret};
 
 /// Noise's name for the handshake; shorter than a hash, so it is the first `h`, padded with zeros.
 const PROTOCOL: &[u8] = b"Noise_XXhfs_25519+MLKEM1024_ChaChaPoly_BLAKE2b";
@@ -48,11 +50,9 @@ impl Transcript {
     }
 
     pub(crate) fn mix_key(&mut self, input: &Secret<32>) {
-        let (ck, temporary) = hash::hkdf2(&self.ck, input.expose());
-        let mut k = Secret::zero();
-        k.as_mut().copy_from_slice(&temporary.expose()[..32]);
-        self.ck = ck;
-        self.k = Some(k);
+        let mut temporary = InPlace::zero();
+        hash::hkdf2(self.ck.as_mut(), input.expose(), temporary.as_mut());
+        self.k.get_or_insert_with(Secret::zero).as_mut().copy_from_slice(&temporary.expose()[..32]);
         self.n = 0;
     }
 
@@ -88,8 +88,8 @@ impl Transcript {
     pub(crate) fn fragment_keys<const N: usize>(&self, labels: [&[u8]; N]) -> [Secret<32>; N] {
         let hmac = hash::Hmac::new(self.ck.expose());
         labels.map(|label| {
-            let long = hmac.tag(&[label, &self.h]);
-            let mut key = Secret::zero();
+            let (mut long, mut key) = (InPlace::zero(), Secret::zero());
+            hmac.tag(&[label, &self.h], long.as_mut());
             key.as_mut().copy_from_slice(&long.expose()[..32]);
             key
         })
@@ -97,16 +97,16 @@ impl Transcript {
 
     /// Ends the handshake with the keys of the session. What they derive from is wiped here: whoever reads the memory
     /// of an open session must not find what opens its past.
-    pub(crate) fn finish(self, mode: Mode) -> SessionSecrets {
+    pub(crate) fn finish(self, mode: Mode) -> Box<SessionSecrets> {
         self.root(mode).secrets()
     }
 
     /// What the session's keys derive from, for test vectors as well as for [`finish`](Self::finish).
     pub(crate) fn root(&self, mode: Mode) -> Root {
         let session = hash::digest(b"B4AE2-session-id", &[&self.h]);
-        let extracted = hash::hmac(&self.h, &[self.ck.expose()]);
-        let long = hash::hmac(extracted.expose(), &[b"B4AE2 root", &[mode.to_byte()], &session, &[1]]);
-        let mut key = Secret::zero();
+        let (mut extracted, mut long, mut key) = (InPlace::zero(), InPlace::zero(), Secret::zero());
+        hash::hmac(&self.h, &[self.ck.expose()], extracted.as_mut());
+        hash::hmac(extracted.expose(), &[b"B4AE2 root", &[mode.to_byte()], &session, &[1]], long.as_mut());
         key.as_mut().copy_from_slice(&long.expose()[..32]);
         Root { session, key, mode, epoch: 0 }
     }
@@ -122,28 +122,35 @@ pub(crate) struct Root {
 }
 
 impl Root {
-    fn derive(&self, label: &hash::Label) -> Secret<32> {
+    fn derive(&self, label: &hash::Label, key: &mut InPlace<32>) {
         let epoch = self.epoch.to_le_bytes();
-        hash::prf(self.key.expose(), label, &[&self.session, &epoch, &[self.mode.to_byte()]])
+        hash::prf_into(self.key.expose(), label, &[&self.session, &epoch, &[self.mode.to_byte()]], key.as_mut());
     }
 
     /// The keys of the session, and an end of the root.
-    pub(crate) fn secrets(self) -> SessionSecrets {
-        let direction = |chain, header, cid| DirectionKeys {
-            chain: self.derive(chain),
-            header: self.derive(header),
-            cid: *self.derive(cid).expose().first_chunk().expect("8 of 32"),
-        };
-        SessionSecrets {
+    pub(crate) fn secrets(self) -> Box<SessionSecrets> {
+        let mut secrets = Box::new(SessionSecrets {
             mode: self.mode,
-            i2r: direction(b"B4AE2-i2r-chain.", b"B4AE2-i2r-header", b"B4AE2-i2r-cid..."),
-            r2i: direction(b"B4AE2-r2i-chain.", b"B4AE2-r2i-header", b"B4AE2-r2i-cid..."),
-            exporter: Exporter(self.derive(b"B4AE2-exporter..")),
-        }
+            i2r: DirectionKeys::zero(),
+            r2i: DirectionKeys::zero(),
+            exporter: Exporter::zero(),
+        });
+        let SessionSecrets { i2r, r2i, exporter, .. } = &mut *secrets;
+        let direction = |keys: &mut DirectionKeys, chain, header, cid| {
+            self.derive(chain, &mut keys.chain);
+            self.derive(header, &mut keys.header);
+            let mut long = InPlace::zero();
+            self.derive(cid, &mut long);
+            keys.cid.copy_from_slice(&long.expose()[..8]);
+        };
+        direction(i2r, b"B4AE2-i2r-chain.", b"B4AE2-i2r-header", b"B4AE2-i2r-cid...");
+        direction(r2i, b"B4AE2-r2i-chain.", b"B4AE2-r2i-header", b"B4AE2-r2i-cid...");
+        self.derive(b"B4AE2-exporter..", &mut exporter.0);
+        secrets
     }
 }
 
-/// What a finished handshake leaves.
+/// What a finished handshake leaves. Always boxed, because its keys stand in it.
 pub(crate) struct SessionSecrets {
     pub(crate) mode: Mode,
     /// Keys for cells from the initiator.
@@ -154,9 +161,19 @@ pub(crate) struct SessionSecrets {
 }
 
 /// Makes secrets for the application's own use. Says nothing about any key of the session.
-pub(crate) struct Exporter(Secret<32>);
+pub(crate) struct Exporter(InPlace<32>);
 
 impl Exporter {
+    /// Room for one, to be written where it stays.
+    pub(crate) fn zero() -> Self {
+        Self(InPlace::zero())
+    }
+
+    /// Becomes what `other` is.
+    pub(crate) fn assign(&mut self, other: &Self) {
+        self.0.as_mut().copy_from_slice(other.0.expose());
+    }
+
     pub(crate) fn export(&self, label: &[u8]) -> Secret<32> {
         hash::prf(self.0.expose(), b"B4AE2-exported..", &[label])
     }
@@ -164,7 +181,13 @@ impl Exporter {
 
 /// One direction's keys.
 pub(crate) struct DirectionKeys {
-    pub(crate) chain: Secret<32>,
-    pub(crate) header: Secret<32>,
+    pub(crate) chain: InPlace<32>,
+    pub(crate) header: InPlace<32>,
     pub(crate) cid: [u8; 8],
+}
+
+impl DirectionKeys {
+    fn zero() -> Self {
+        Self { chain: InPlace::zero(), header: InPlace::zero(), cid: [0; 8] }
+    }
 }

@@ -35,8 +35,8 @@ impl Position {
         Self { counter: 0, cell: InPlace::zero(), next_generation: InPlace::zero() }
     }
 
-    fn begin(&mut self, generation: &Secret<32>) {
-        self.next_generation.as_mut().copy_from_slice(generation.expose());
+    fn begin(&mut self, generation: &[u8; 32]) {
+        self.next_generation.as_mut().copy_from_slice(generation);
         self.turn();
     }
 
@@ -108,7 +108,7 @@ impl SendChain {
         Self(Position::empty())
     }
 
-    pub(crate) fn begin(&mut self, key: &Secret<32>) {
+    pub(crate) fn begin(&mut self, key: &[u8; 32]) {
         self.0.begin(key);
     }
 
@@ -192,7 +192,7 @@ impl ReceiveChain {
         Self { position: Position::empty(), missing: Missing::new(window), budget: Bucket::full() }
     }
 
-    pub(crate) fn begin(&mut self, key: &Secret<32>) {
+    pub(crate) fn begin(&mut self, key: &[u8; 32]) {
         self.position.begin(key);
     }
 
@@ -288,13 +288,13 @@ mod tests {
 
     fn receiver() -> Receiver {
         let mut chain = ReceiveChain::empty(WINDOW as usize);
-        chain.begin(&root());
+        chain.begin(root().expose());
         Receiver(chain, Workspace::new(), Instant::ORIGIN)
     }
 
     fn keys(count: usize) -> Vec<Secret<32>> {
         let (mut chain, mut work) = (SendChain::empty(), Workspace::new());
-        chain.begin(&root());
+        chain.begin(root().expose());
         let mut next = || {
             chain.next(&mut work);
             work.key().duplicate()

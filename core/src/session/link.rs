@@ -75,7 +75,7 @@ pub(crate) enum NotOpened {
 }
 
 impl Link {
-    pub(crate) fn new(secrets: SessionSecrets, side: Side, path: Path, limits: &Limits, now: Instant) -> Box<Self> {
+    pub(crate) fn new(secrets: &SessionSecrets, side: Side, path: Path, limits: &Limits, now: Instant) -> Box<Self> {
         let SessionSecrets { i2r, r2i, exporter, .. } = secrets;
         let (send, receive) = match side {
             Side::Initiator => (i2r, r2i),
@@ -99,22 +99,23 @@ impl Link {
             receive_cid: receive.cid,
             receive_header: InPlace::zero(),
             receive_chain: ReceiveChain::empty(limits.reorder_window),
-            exporter,
+            exporter: Exporter::zero(),
             cover_timer: None,
             payload_timer: None,
             side,
             opened_from: path.remote().ip(),
         });
-        this.begin_leaving_traces(&send, &receive);
+        this.exporter.assign(exporter);
+        this.begin_leaving_traces(send, receive);
         burn_stack::<CELL_STACK>();
         this
     }
 
     #[inline(never)]
     fn begin_leaving_traces(&mut self, send: &DirectionKeys, receive: &DirectionKeys) {
-        self.send_chain.begin(&send.chain);
+        self.send_chain.begin(send.chain.expose());
         self.send_header.as_mut().copy_from_slice(send.header.expose());
-        self.receive_chain.begin(&receive.chain);
+        self.receive_chain.begin(receive.chain.expose());
         self.receive_header.as_mut().copy_from_slice(receive.header.expose());
     }
 

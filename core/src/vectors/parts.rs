@@ -151,7 +151,7 @@ const FIRST_CHAIN_KEY: [u8; 32] = [7; 32];
 
 fn key(counter: u64) -> Secret<32> {
     let (mut chain, mut work) = (SendChain::empty(), Workspace::new());
-    chain.begin(&Secret::new(FIRST_CHAIN_KEY));
+    chain.begin(&FIRST_CHAIN_KEY);
     (0..=counter).for_each(|_| _ = chain.next(&mut work));
     work.key().duplicate()
 }

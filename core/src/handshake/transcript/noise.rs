@@ -132,8 +132,9 @@ fn run(name: &str, pattern: &Pattern, prologue: &[u8], parties: &[Party; 2], pay
     let [ours, theirs] = &handshake.transcripts;
     assert!(ours.h == theirs.h && ours.ck == theirs.ck, "writer and reader disagree");
     // `Split`.
-    let (first, second) = hash::hkdf2(&ours.ck, &[]);
-    let keys = [first, second].map(|long| Secret::new(*long.expose().first_chunk().unwrap()));
+    let (mut first, mut second) = (*ours.ck.expose(), [0; 64]);
+    hash::hkdf2(&mut first, &[], &mut second);
+    let keys = [first, second].map(|long| Secret::new(*long.first_chunk().unwrap()));
     Outcome { messages, hash: ours.h, keys }
 }
 
