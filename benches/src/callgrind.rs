@@ -17,14 +17,14 @@ pub(crate) fn count_here(name: &str) -> Result<()> {
     Ok(())
 }
 
-/// Runs this program under callgrind with `argument` and a case's name, for all cases that are not too long. `None`
+/// Runs this program under callgrind with `argument` and a case's name, for all cases with few sessions. `None`
 /// where there is no valgrind.
 pub(crate) fn count(argument: &str) -> Result<Option<Instructions>> {
     if Command::new("valgrind").arg("--version").stdout(Stdio::null()).status().is_err() {
         return Ok(None);
     }
     let mut instructions = Instructions::new();
-    for name in cases::NAMES.into_iter().filter(|name| !cases::is_long(name)) {
+    for name in cases::FEW_SESSIONS {
         instructions.insert(name, count_one(argument, name)?);
     }
     Ok(Some(instructions))

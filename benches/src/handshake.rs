@@ -12,11 +12,14 @@ pub(crate) struct Whole {
     mode: Mode,
     batch: usize,
     pairs: Vec<Pair>,
+    /// Others' sessions, of engines that do nothing meanwhile.
+    _crowd: Pair,
 }
 
 impl Whole {
-    pub(crate) fn new(mode: Mode, batch: usize) -> Self {
-        Self { mode, batch, pairs: Vec::new() }
+    /// With so many sessions of others in the same heap.
+    pub(crate) fn new(mode: Mode, batch: usize, crowd: usize) -> Self {
+        Self { mode, batch, pairs: Vec::new(), _crowd: crowded(crowd) }
     }
 }
 

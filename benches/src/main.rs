@@ -23,7 +23,7 @@ use anyhow::{Result, bail, ensure};
 use b4ae_core::PROVIDER;
 use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
 
-use crate::cases::Size;
+use crate::cases::{FEW_SESSIONS, MANY_SESSIONS, Size};
 use crate::measure::Case;
 use crate::results::Results;
 
@@ -71,8 +71,12 @@ fn report(depth: Depth) -> Result<Results> {
 
 fn measure(depth: Depth) -> Result<(Vec<Case>, Results)> {
     let instructions = if depth.with_instructions { callgrind::count(COUNT)? } else { None };
-    let mut cases: Vec<_> = cases::NAMES.iter().filter_map(|name| cases::case(name, Size::Timed)).collect();
-    measure::interleaved(&mut cases, depth.rounds, || ());
+    let mut cases = Vec::new();
+    for names in [&FEW_SESSIONS[..], &MANY_SESSIONS] {
+        let mut some: Vec<_> = names.iter().filter_map(|name| cases::case(name, Size::Timed)).collect();
+        measure::interleaved(&mut some, depth.rounds, || ());
+        cases.extend(some);
+    }
     let results = Results::new(&cases, instructions.as_ref());
     Ok((cases, results))
 }
