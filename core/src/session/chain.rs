@@ -386,12 +386,63 @@ mod tests {
         }
     }
 
-    #[test]
-    fn no_counter_costs_more_than_the_most_that_may_be_skipped() {
+    /// A receiving end that has had the cells before `next`, and been idle since.
+    fn receiver_at(next: u64) -> Receiver {
         let mut chain = receiver();
-        let end = GENERATION * (MAX_SKIP + 1);
-        assert!(chain.peek(end - 1).is_ok());
-        assert!(chain.peek(end) == Err(Unusable::TooFar));
+        if let Some(last) = next.checked_sub(1) {
+            chain.peek(last).unwrap();
+            chain.commit(last);
+        }
+        chain.2 = Instant::from_nanos(1_000_000_000_000);
+        chain
+    }
+
+    #[test]
+    fn no_counter_is_skipped_to_beyond_the_most_that_may_be() {
+        for start in [0, 1, 255, 256, 700] {
+            let end = GENERATION * (start / GENERATION + MAX_SKIP + 1);
+            assert!(receiver_at(start).peek(end) == Err(Unusable::TooFar));
+            assert!(receiver_at(start).peek(end - 1).is_ok());
+        }
+    }
+
+    /// Steps from `next` to `counter`, one after the other: generations that nothing is kept of are one each.
+    fn steps(next: u64, counter: u64) -> u64 {
+        let keep_from = counter.saturating_sub(WINDOW - 1);
+        let (mut at, mut steps) = (next, 0);
+        while at < counter {
+            let end = (at / GENERATION + 1) * GENERATION;
+            let whole = end <= keep_from;
+            steps += if whole { 1 } else { 1 + u64::from(at + 1 == end) };
+            at = if whole { end } else { at + 1 };
+        }
+        steps
+    }
+
+    #[test]
+    fn the_steps_that_are_paid_for_are_those_that_are_taken() {
+        for start in [0, 1, 31, 32, 255, 256, 700] {
+            let chain = receiver_at(start);
+            for counter in start..start + 1100 {
+                assert_eq!(chain.0.steps_to(counter), steps(start, counter), "from {start} to {counter}");
+            }
+        }
+        let (chain, end) = (receiver(), GENERATION * (MAX_SKIP + 1));
+        let most = (end - 2 * GENERATION..end).map(|counter| steps(0, counter)).max().unwrap();
+        assert!((most..most + 3).contains(&chain.0.most_steps()), "{most} steps at most");
+    }
+
+    #[test]
+    fn what_is_near_is_tried_when_the_budget_is_spent() {
+        for start in [0, 1, 255, 256, 700] {
+            let mut chain = receiver_at(start);
+            // Leaves less than anything takes that is not near.
+            chain.peek((start / GENERATION + MAX_SKIP + 1) * GENERATION - 1).unwrap();
+            for counter in start..start + 1100 {
+                let near = steps(start, counter) <= GENERATION + WINDOW;
+                assert_eq!(chain.peek(counter).is_ok(), near, "from {start} to {counter}");
+            }
+        }
     }
 
     /// A peer that names counters far ahead, in cells that are authentic or not, costs a bounded time a second.
@@ -421,9 +472,9 @@ mod tests {
 
     #[test]
     fn an_honest_peer_does_not_run_out_of_steps() {
-        // Three of four cells are lost, at a hundred thousand a second; then a second of them.
+        // At a hundred thousand a second, three of four cells are lost, and every other second is lost whole.
         let mut chain = receiver();
-        for counter in (0..500_000).chain(600_000..700_000) {
+        for counter in (0..2_500_000).filter(|counter| counter / 100_000 % 2 == 0) {
             chain.2 = Instant::from_nanos(counter * 10_000);
             if counter % 400 >= 300 {
                 assert!(chain.peek(counter).is_ok(), "{counter}");
