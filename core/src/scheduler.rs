@@ -229,6 +229,25 @@ mod tests {
         }
     }
 
+    #[test]
+    fn the_gap_is_what_lies_between_two_slots_of_one_session() {
+        let within = [Traffic::burst(Duration::from_millis(1100), 1), Traffic::constant(Duration::from_millis(7))];
+        for traffic in all().into_iter().chain(within) {
+            for sessions in [1, 3, 8] {
+                let mut scheduler = started(&traffic, 2, sessions);
+                // The first round on the grid was of who joined first.
+                let begun = 20_000_000_000;
+                scheduler.run(0, begun);
+                let gap = scheduler.gap();
+                let slots = scheduler.run(begun, begun + 1000 * gap);
+                for session in 0..sessions {
+                    let own = slots.iter().filter(|(owner, _)| *owner == session).count();
+                    assert!((900..=1100).contains(&own), "{own} slots in a thousand gaps: {traffic:?}");
+                }
+            }
+        }
+    }
+
     /// However often the driver comes, the slots are those that it asks for.
     #[test]
     fn slots_are_the_same_whenever_it_is_armed() {

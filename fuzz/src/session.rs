@@ -17,7 +17,7 @@ pub(crate) const LIMITS: Limits = Limits {
     pending_signatures: 1,
     challenges_per_second: 30,
     handshakes_per_prefix: 8,
-    prefixes: 16,
+    prefixes: 4,
     cookies: 64,
     message: 9000,
     send_bytes: 20_000,

@@ -1,7 +1,7 @@
 //! An engine whose contract is checked after every turn.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::OnceLock;
 
 use b4ae_core::{
@@ -60,7 +60,13 @@ pub(crate) fn identity(n: usize, signs: bool) -> Identity {
 
 /// The address number `n`.
 pub(crate) fn address(n: usize) -> SocketAddr {
-    ([192, 0, 2, n as u8], 7000).into()
+    let ip: IpAddr = match n as u8 {
+        n @ 0..4 => [192, 0, 2, n].into(),
+        4 => [198, 51, 100, 4].into(),
+        5 => Ipv4Addr::new(192, 0, 2, 5).to_ipv6_mapped().into(),
+        n => [0x2001, 0xdb8, 0, n.into(), 0, 0, 0, 1].into(),
+    };
+    (ip, 7000).into()
 }
 
 impl Watched {

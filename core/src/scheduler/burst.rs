@@ -296,6 +296,10 @@ mod tests {
                     let all = run(&mut punctual, 0, 2 * PERIOD - INTERVAL);
                     assert_eq!(sent.len() as u64 + burst.skipped(), all.len() as u64, "{sessions} {late} {before}");
                     assert_eq!((burst.group, burst.slot), (2, 0));
+                    // Nothing is passed over that is not late.
+                    let rest = sent.iter().filter(|(_, at)| *at >= back).count() as u64;
+                    let in_time = slots.saturating_sub(late.max(before));
+                    assert!(!sessions.is_power_of_two() || rest == in_time, "{sessions} {late} {before}");
                     // What is left of a round that has begun has the owners it had.
                     let same = sent.iter().filter(|slot| all.contains(slot)).count();
                     assert!(late > before + slots / 4 || same == sent.len(), "{sessions} {late} {before}");
