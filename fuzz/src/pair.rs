@@ -173,6 +173,8 @@ impl Pair {
                 0 => node.engine.shutdown(self.now, Shutdown::Now),
                 1 => node.engine.shutdown(self.now, Shutdown::Flush(self.now + Duration::from_secs(1))),
                 2 => node.engine.handle_wall_clock(UnixTime(program.number(0))),
+                3 => node.engine.session(id).expect("not closed").begin_close(),
+                4 => node.keeps_jobs = !node.keeps_jobs,
                 _ => node.engine.reseed(&Seed::new([7; 32])),
             },
         }

@@ -6,7 +6,7 @@ use b4ae_core::{Accept, Config, Limits, ModePolicy, Path, Traffic};
 
 use crate::pair::{APPLICATION, NETWORK, Pair};
 use crate::program::Program;
-use crate::watched::{Watched, address};
+use crate::watched::{Watched, address, identity};
 
 /// Small, so that limits are met.
 pub(crate) const LIMITS: Limits = Limits {
@@ -17,7 +17,7 @@ pub(crate) const LIMITS: Limits = Limits {
     pending_signatures: 1,
     challenges_per_second: 30,
     handshakes_per_prefix: 8,
-    prefixes: 4,
+    prefixes: 16,
     cookies: 64,
     message: 9000,
     send_bytes: 20_000,
@@ -44,7 +44,11 @@ pub(crate) fn config(which: u8) -> Config {
         _ => Traffic::low_overhead_unprotected(),
     };
     let modes = if which & 4 == 0 { ModePolicy::A } else { ModePolicy::A_THEN_B };
-    let builder = Config::builder(traffic).limits(LIMITS).accept(Accept::Anyone(modes));
+    let accept = match which >> 5 {
+        5 => Accept::Listed(vec![(identity(0, which & 4 != 0).peer_id(), modes)]),
+        _ => Accept::Anyone(modes),
+    };
+    let builder = Config::builder(traffic).limits(LIMITS).accept(accept);
     builder.puzzle_bits_min(which >> 3 & 3).build().expect("a sound configuration")
 }
 

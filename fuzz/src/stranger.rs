@@ -14,6 +14,9 @@ use crate::wire::{Flight, Wire};
 /// Responses made for one input at most.
 const JOBS: usize = 6;
 
+/// Where they are: two prefixes each, so that there are more than the engine remembers.
+const ADDRESSES: usize = 12;
+
 struct Scene {
     now: Instant,
     server: Watched,
@@ -75,11 +78,11 @@ impl Scene {
                 let mut bytes = [program.u8(); DATAGRAM_LEN + 8];
                 let len = if program.bool() { DATAGRAM_LEN } else { usize::from(program.u16()) % bytes.len() };
                 program.edit(&mut bytes);
-                self.server.feed(self.now, address(program.below(8)), &mut bytes[..len], &mut self.wire);
+                self.server.feed(self.now, address(program.below(ADDRESSES)), &mut bytes[..len], &mut self.wire);
             }
             1 => {
                 let hello = self.strangers[who].hello();
-                self.arrive(program.below(8), hello);
+                self.arrive(program.below(ADDRESSES), hello);
             }
             2 => program.edit(self.strangers[who].text()),
             3 => {
@@ -98,7 +101,7 @@ impl Scene {
                 let at = program.below(self.arrived.len());
                 if let Some(mut flight) = self.arrived.get(at).cloned() {
                     program.edit(&mut flight.bytes);
-                    let from = if program.bool() { flight.from } else { address(program.below(8)) };
+                    let from = if program.bool() { flight.from } else { address(program.below(ADDRESSES)) };
                     self.server.feed(self.now, from, &mut flight.bytes, &mut self.wire);
                 }
             }
@@ -112,7 +115,7 @@ impl Scene {
         if program.bool() {
             (init, tag) = self.strangers[who].init(&init[96..]);
         }
-        let from = program.below(8);
+        let from = program.below(ADDRESSES);
         for index in 0..2 {
             let fields = InitFields {
                 index,
@@ -143,7 +146,7 @@ impl Scene {
         };
         let chunk = [program.u8(); INIT_CHUNK];
         if let Some(bytes) = self.strangers[who].fragment(&fields, &chunk) {
-            self.arrive(program.below(8), bytes);
+            self.arrive(program.below(ADDRESSES), bytes);
         }
     }
 }

@@ -37,6 +37,8 @@ pub(crate) struct Watched {
     pub(crate) jobs_left: usize,
     /// Whether jobs wait for [`complete`](Self::complete).
     pub(crate) holds_jobs: bool,
+    /// Whether jobs stay in the engine, as with a driver whose threads are all busy.
+    pub(crate) keeps_jobs: bool,
     jobs: VecDeque<Job>,
     config: Config,
     seen: BTreeMap<SessionId, Seen>,
@@ -62,9 +64,9 @@ pub(crate) fn identity(n: usize, signs: bool) -> Identity {
 pub(crate) fn address(n: usize) -> SocketAddr {
     let ip: IpAddr = match n as u8 {
         n @ 0..4 => [192, 0, 2, n].into(),
-        4 => [198, 51, 100, 4].into(),
-        5 => Ipv4Addr::new(192, 0, 2, 5).to_ipv6_mapped().into(),
-        n => [0x2001, 0xdb8, 0, n.into(), 0, 0, 0, 1].into(),
+        n @ 4..7 => [198, 51, n, 1].into(),
+        7 => Ipv4Addr::new(203, 0, 113, 1).to_ipv6_mapped().into(),
+        n => [0x2001, 0xdb8, n.into(), 0, 0, 0, 0, 1].into(),
     };
     (ip, 7000).into()
 }
@@ -81,6 +83,7 @@ impl Watched {
             reads: true,
             jobs_left: usize::MAX,
             holds_jobs: false,
+            keeps_jobs: false,
             jobs: VecDeque::new(),
             config: config.clone(),
             seen: BTreeMap::new(),
@@ -104,7 +107,7 @@ impl Watched {
     /// A datagram arrives; no cell leaves because of it.
     pub(crate) fn feed(&mut self, now: Instant, from: SocketAddr, bytes: &mut [u8], wire: &mut Wire) {
         self.fed += 1;
-        self.engine.handle_datagram(now, Path::new(from, None), bytes);
+        self.engine.handle_datagram(now, Path::new(from, Some(self.address.ip())), bytes);
         self.transmit(now, wire, false);
         self.settle(now, wire);
     }
@@ -169,6 +172,9 @@ impl Watched {
 
     fn run_jobs(&mut self, now: Instant) -> usize {
         let mut ran = 0;
+        if self.keeps_jobs {
+            return 0;
+        }
         while let Some(job) = self.engine.poll_job() {
             if self.jobs_left == 0 {
                 continue;
