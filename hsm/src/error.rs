@@ -1,10 +1,11 @@
 //! What can go wrong with a token, in words for who has to put it right.
 
-use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use cryptoki::error::{Error, RvError};
+
+use crate::code::P11Code;
 
 /// Why a token did not do what was asked. Names the module, the token or the object; never prints a PIN.
 /// [`advice`](Self::advice) says what to do about it.
@@ -386,10 +387,10 @@ impl HsmError {
             | RvError::DeviceRemoved
             | RvError::TokenNotPresent => Self::Lost { token, code },
             // All else may be a module's way to say that the PIN is wrong.
-            _ if code.function == "C_Login" => Self::LoginFailed { token, code },
+            _ if code.function() == "C_Login" => Self::LoginFailed { token, code },
             RvError::SessionCount => Self::NoSession { token, code },
             RvError::MechanismInvalid => {
-                let missing = if code.function == "C_GenerateKeyPair" { KEY_PAIR_GEN } else { ML_DSA };
+                let missing = if code.function() == "C_GenerateKeyPair" { KEY_PAIR_GEN } else { ML_DSA };
                 Self::NoMlDsa { token, missing }
             }
             RvError::DeviceMemory if matches!(code.function(), "C_GenerateKeyPair" | "C_CreateObject") => {
@@ -428,58 +429,6 @@ fn has_id(uri: &str) -> bool {
 pub(crate) const ML_DSA: &str = "CKM_ML_DSA";
 pub(crate) const KEY_PAIR_GEN: &str = "CKM_ML_DSA_KEY_PAIR_GEN";
 
-/// A function of PKCS#11 and what it returned.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct P11Code {
-    function: String,
-    code: String,
-    error: Option<RvError>,
-}
-
-impl P11Code {
-    pub(crate) fn new(error: &Error) -> Self {
-        match error {
-            Error::Pkcs11(rv, function) => {
-                Self { function: format!("C_{function:?}"), code: standard_name(*rv), error: Some(*rv) }
-            }
-            other => Self { function: "the module".to_owned(), code: other.to_string(), error: None },
-        }
-    }
-
-    /// The function, as in `C_Sign`.
-    pub fn function(&self) -> &str {
-        &self.function
-    }
-
-    /// The standard's name for what it returned, as in `CKR_DEVICE_REMOVED`, or its number.
-    pub fn code(&self) -> &str {
-        &self.code
-    }
-}
-
-impl fmt::Display for P11Code {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} returned {}", self.function, self.code)
-    }
-}
-
-/// `CKR_DEVICE_REMOVED` of `DeviceRemoved`.
-fn standard_name(error: RvError) -> String {
-    match error {
-        RvError::VendorDefined(number) | RvError::UnknownErrorCode(number) => format!("{number:#x}"),
-        named => {
-            let mut name = "CKR".to_owned();
-            for letter in format!("{named:?}").chars() {
-                if letter.is_ascii_uppercase() {
-                    name.push('_');
-                }
-                name.push(letter.to_ascii_uppercase());
-            }
-            name
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use cryptoki::context::Function;
@@ -487,18 +436,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn codes_have_the_standards_names() {
-        for (error, name) in [
-            (RvError::DeviceRemoved, "CKR_DEVICE_REMOVED"),
-            (RvError::GeneralError, "CKR_GENERAL_ERROR"),
-            (RvError::RandomNoRng, "CKR_RANDOM_NO_RNG"),
-            (RvError::UserPinNotInitialized, "CKR_USER_PIN_NOT_INITIALIZED"),
-            (RvError::VendorDefined(0x8000_0001), "0x80000001"),
-            (RvError::UnknownErrorCode(0x4321), "0x4321"),
-        ] {
-            let code = P11Code::new(&Error::Pkcs11(error, Function::GetSlotList));
-            assert_eq!((code.function(), code.code()), ("C_GetSlotList", name));
-        }
+    fn what_a_token_refuses_is_told_with_the_function_and_its_code() {
         assert_eq!(
             HsmError::of(&Error::Pkcs11(RvError::DataInvalid, Function::Sign), "the token \"a\"").to_string(),
             "the token \"a\" refused: C_Sign returned CKR_DATA_INVALID"

@@ -63,6 +63,7 @@
 //! a session of theirs may be closed.
 
 mod capabilities;
+mod code;
 mod connections;
 mod error;
 mod key;
@@ -75,7 +76,8 @@ mod uri;
 mod workers;
 
 pub use capabilities::{Capabilities, MechanismCapability};
-pub use error::{HsmError, KeyRefusal, P11Code};
+pub use code::P11Code;
+pub use error::{HsmError, KeyRefusal};
 pub use key::{KeyInfo, MAX_KEY_NAME_LEN};
 pub use pin::{MAX_PIN_LEN, Pin};
 pub use signer::{Pkcs11Signer, SignerOptions, SignerState, SignerStatus};

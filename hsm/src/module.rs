@@ -9,7 +9,7 @@ use cryptoki::context::{CInitializeArgs, CInitializeFlags, Pkcs11};
 use cryptoki::error::{Error, RvError};
 use cryptoki::slot::Slot;
 
-use crate::error::P11Code;
+use crate::code::P11Code;
 use crate::token::TokenInfo;
 use crate::{HsmError, Pkcs11Uri};
 
