@@ -342,6 +342,15 @@ mod tests {
     }
 
     #[test]
+    fn a_point_is_late_from_its_tolerance_on() {
+        for (late, skipped) in [(TOLERANCE - 1, 0), (TOLERANCE, 1)] {
+            let mut poisson = started(9, 1);
+            poisson.skip_late(poisson.time().unwrap() + late);
+            assert_eq!(poisson.skipped(), skipped, "{late} ns late");
+        }
+    }
+
+    #[test]
     fn a_short_absence_changes_no_later_point_and_a_long_one_not_their_distribution() {
         let (mut late, mut punctual) = (started(5, 3), started(5, 3));
         points(&mut late, 10 * MEAN);
