@@ -370,14 +370,17 @@ fn a_cell_is_overwritten_as_deep_as_it_goes() {
     for counter in 0..300 {
         let stack = stack_after(&memory, || sender.seal(&mut work, &mut cell));
         assert_overwritten("sealing", CELL_STACK, &stack);
+        assert_eq!(work.key().expose(), &[0; 32], "the key of a cell that was sealed");
         let mut forged = cell;
         let stack = stack_after(&memory, || {
             let opened = receiver.open(Instant::ORIGIN, &mut work, &mut cell).map(|(counter, _)| counter);
             assert_eq!(opened, Ok(counter));
         });
         assert_overwritten("opening", CELL_STACK, &stack);
+        assert_eq!(work.key().expose(), &[0; 32], "the key of a cell that was opened");
         forged[500] ^= 1;
         let stack = stack_after(&memory, || assert!(receiver.open(Instant::ORIGIN, &mut work, &mut forged).is_err()));
         assert_overwritten("refusing", CELL_STACK, &stack);
+        assert_eq!(work.key().expose(), &[0; 32], "the key of a cell that was refused");
     }
 }

@@ -319,6 +319,19 @@ mod tests {
     }
 
     #[test]
+    fn a_workspace_is_wiped_whole() {
+        let mut chain = receiver();
+        chain.peek(300).unwrap();
+        let keys = |work: &Workspace| {
+            let (ahead, key) = &*work.0;
+            [*ahead.cell.expose(), *ahead.next_generation.expose(), *key.expose()]
+        };
+        assert!(!keys(&chain.1).contains(&[0; 32]));
+        chain.1.wipe();
+        assert_eq!(keys(&chain.1), [[0; 32]; 3]);
+    }
+
+    #[test]
     fn skipping_equals_stepping() {
         let keys = keys(1200);
         let mut random = Stream::new(root());
