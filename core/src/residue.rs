@@ -4,6 +4,7 @@
 //! itself. Every mapping that can be written is searched: heap and stacks, what has been freed included.
 
 use core::time::Duration;
+use std::boxed::Box;
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt as _;
 use std::string::String;
@@ -16,7 +17,7 @@ use crate::job::{Job, ML_DSA_PUBLIC_KEY_LEN, Outcome, Work};
 use crate::mode::Mode;
 use crate::random::Stream;
 use crate::rotation::{ROLES, message};
-use crate::session::chain::{SendChain, Workspace};
+use crate::session::chain::{ReceiveChain, SendChain, Workspace};
 use crate::session::link::{CELL_STACK, Link, Side};
 use crate::{
     Accept, Config, DATAGRAM_LEN, Engine, Event, Identity, Instant, ModePolicy, Path, Rotation, Secret, SecretIdentity,
@@ -243,6 +244,31 @@ fn nothing_is_left_of_a_mode_a_session() {
 #[test]
 fn nothing_is_left_of_a_mode_b_session() {
     nothing_is_left(0x73, ModePolicy::B);
+}
+
+#[test]
+fn nothing_is_left_of_the_keys_of_cells_that_never_came() {
+    let mut needles = Needles::default();
+    // So that the last of them stand where the search does not overwrite what has been freed.
+    const LAST: u64 = 1000;
+    let (mut sender, mut receiver) = (SendChain::empty(), Box::new(ReceiveChain::empty(1024)));
+    let mut work = Workspace::new();
+    sender.begin(&[0x79; 32]);
+    receiver.begin(&[0x79; 32]);
+    for cell in 0..LAST {
+        sender.next(&mut work);
+        if cell >= LAST - 9 {
+            needles.add(&format!("the key of cell {cell}"), work.key().expose());
+        }
+    }
+    assert_eq!(receiver.peek(LAST, Instant::ORIGIN, &mut work), Ok(()));
+    receiver.commit(LAST, &mut work);
+    work.wipe();
+    drop(sender);
+    burn_stack::<2048>();
+    assert_eq!(needles.found().len(), 2 * 9, "it waits for them");
+    drop(receiver);
+    assert_eq!(needles.found(), Vec::<&str>::new());
 }
 
 /// Identities' keys, and what [`Rotation::sign`] drew and made of them.
