@@ -248,9 +248,9 @@ fn nothing_is_left_of_a_mode_b_session() {
 
 #[test]
 fn nothing_is_left_of_the_keys_of_cells_that_never_came() {
-    let mut needles = Needles::default();
     // So that the last of them stand where the search does not overwrite what has been freed.
     const LAST: u64 = 1000;
+    let mut needles = Needles::default();
     let (mut sender, mut receiver) = (SendChain::empty(), Box::new(ReceiveChain::empty(1024)));
     let mut work = Workspace::new();
     sender.begin(&[0x79; 32]);
